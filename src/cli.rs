@@ -1,0 +1,145 @@
+//! What the user typed: the command line and its environment variables. Parsing does no I/O.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Keeps updates of Kubeflow PyTorchJobs to the fields a running training job may change.
+#[derive(Debug, Parser)]
+#[command(name = "pytorchjob-guard", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the webhook over TLS.
+    Serve(ServeArgs),
+    /// Decide one update offline, as the webhook would.
+    Check(CheckArgs),
+    /// Make a CA and a serving certificate.
+    Certs(CertsArgs),
+}
+
+/// The arguments of `serve`. Every option is also read from the environment as `PYTORCHJOB_GUARD_…`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Address and port of the webhook; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS", env = "PYTORCHJOB_GUARD_LISTEN", default_value = "127.0.0.1:8443")]
+    pub listen: SocketAddr,
+    /// Address and port of /livez, /readyz and /metrics, over plain HTTP; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS", env = "PYTORCHJOB_GUARD_ADMIN_LISTEN", default_value = "127.0.0.1:8080")]
+    pub admin_listen: SocketAddr,
+    /// The serving certificate, PEM, with its chain; without it a local one is made in certs/.
+    #[arg(long, value_name = "FILE", env = "PYTORCHJOB_GUARD_TLS_CERT", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's private key, PEM: PKCS#8, PKCS#1 or SEC1.
+    #[arg(long, value_name = "FILE", env = "PYTORCHJOB_GUARD_TLS_KEY", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Let in only clients with a certificate from one of the CAs in this PEM file.
+    #[arg(long, value_name = "FILE", env = "PYTORCHJOB_GUARD_CLIENT_CA")]
+    pub client_ca: Option<PathBuf>,
+    /// A built-in policy's name, or a policy file.
+    #[arg(long, value_name = "NAME|FILE", env = "PYTORCHJOB_GUARD_POLICY", default_value = "cci")]
+    pub policy: String,
+    /// The largest request body, in bytes.
+    #[arg(long, value_name = "BYTES", env = "PYTORCHJOB_GUARD_MAX_BODY_BYTES", default_value_t = 8 << 20)]
+    pub max_body_bytes: usize,
+    /// The most connections open at once; further ones wait to be accepted.
+    #[arg(long, value_name = "N", env = "PYTORCHJOB_GUARD_MAX_CONNECTIONS", default_value_t = 512)]
+    pub max_connections: usize,
+    /// The most requests whose bodies are held at once; further ones are answered 503.
+    #[arg(long, value_name = "N", env = "PYTORCHJOB_GUARD_MAX_IN_FLIGHT", default_value_t = 64)]
+    pub max_in_flight: usize,
+    /// How long to go on serving after SIGTERM, while the endpoint is taken out of the Service.
+    #[arg(long, value_name = "DURATION", env = "PYTORCHJOB_GUARD_SHUTDOWN_DELAY", default_value = "5s", value_parser = duration)]
+    pub shutdown_delay: Duration,
+    /// How long what is in flight may take to finish once the listener is closed.
+    #[arg(long, value_name = "DURATION", env = "PYTORCHJOB_GUARD_DRAIN_TIMEOUT", default_value = "10s", value_parser = duration)]
+    pub drain_timeout: Duration,
+    /// How log lines are written.
+    #[arg(long, value_name = "FORMAT", env = "PYTORCHJOB_GUARD_LOG_FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The arguments of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The object as it is stored, JSON or YAML; - is standard input.
+    #[arg(value_name = "OLD", required_unless_present = "review", requires = "new")]
+    pub old: Option<PathBuf>,
+    /// The object as it would become, JSON or YAML; - is standard input.
+    #[arg(value_name = "NEW")]
+    pub new: Option<PathBuf>,
+    /// A saved AdmissionReview, JSON or YAML, in place of OLD and NEW; - is standard input.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["old", "user", "group", "subresource"])]
+    pub review: Option<PathBuf>,
+    /// The user who updates.
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// A group of that user; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    pub group: Vec<String>,
+    /// The subresource that is updated: scale or status.
+    #[arg(long, value_name = "NAME")]
+    pub subresource: Option<String>,
+    /// A built-in policy's name, or a policy file.
+    #[arg(long, value_name = "NAME|FILE", env = "PYTORCHJOB_GUARD_POLICY", default_value = "cci")]
+    pub policy: String,
+    /// What to print.
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub output: Output,
+}
+
+/// What `check` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// What kubectl would print.
+    Text,
+    /// The AdmissionReview that the webhook would answer.
+    Json,
+}
+
+/// The arguments of `certs`.
+#[derive(Debug, Args)]
+pub struct CertsArgs {
+    /// The folder to write to.
+    #[arg(value_name = "DIR", default_value = "certs")]
+    pub dir: PathBuf,
+    /// A DNS name of the server; may be given several times [default: localhost, where no --ip is given either].
+    #[arg(long = "dns-name", value_name = "NAME")]
+    pub dns_names: Vec<String>,
+    /// An IP address of the server; may be given several times [default: 127.0.0.1 and ::1, where no --dns-name is given either].
+    #[arg(long = "ip", value_name = "ADDRESS")]
+    pub ips: Vec<IpAddr>,
+    /// How many days the certificates are valid.
+    #[arg(long, value_name = "DAYS", default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=36500))]
+    pub days: u32,
+    /// Print the CA's caBundle for a ValidatingWebhookConfiguration: base64 on one line.
+    #[arg(long)]
+    pub print_ca_bundle: bool,
+    /// Overwrite keys and certificates that are there.
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// A duration as people write it: `5s`, `1m 30s`, `250ms`.
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| format!("{error}; write it as 5s, 250ms or 1m"))
+}

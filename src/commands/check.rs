@@ -1,0 +1,7 @@
+//! `check`
+
+use std::process::ExitCode;
+
+pub(super) fn run(_args: &crate::cli::CheckArgs) -> ExitCode {
+    ExitCode::from(2)
+}

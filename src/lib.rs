@@ -1,0 +1,5 @@
+//! A validating admission webhook that keeps updates of PyTorchJobs to the fields a running training job may change.
+
+pub mod admission;
+pub mod cli;
+pub mod commands;

@@ -10,9 +10,9 @@ use std::{
 };
 
 use rcgen::KeyPair;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{EXAMPLE_JOB, Process, Programs, Session, until};
+use super::{Process, Programs, Session, until};
 
 /// The user who may do everything.
 pub(crate) const ADMIN: &str = "admin";
@@ -43,11 +43,9 @@ pub(crate) struct ControlPlane {
 }
 
 impl ControlPlane {
-    /// Boots one with the CRD and without controllers. `name` is its folder's.
-    pub(crate) fn boot(session: &Arc<Session>, programs: &Programs, name: &str, crd: &Path) -> io::Result<Self> {
-        let folder = session.folder().join(name);
-        fs::create_dir(&folder)?;
-        let mut plane = Self::start(session, programs, folder)?;
+    /// Boots one with the CRD and without controllers.
+    pub(crate) fn boot(session: &Arc<Session>, programs: &Programs, crd: &Path) -> io::Result<Self> {
+        let mut plane = Self::start(session, programs, session.folder().to_owned())?;
         until("the API server", || {
             plane.api_server.must_run()?;
             let ready = plane.kubectl(ADMIN).args(["get", "--raw=/readyz"]).output()?;
@@ -142,12 +140,11 @@ impl ControlPlane {
         if running.wait()?.success() { Ok(()) } else { Err(io::Error::other("kubectl apply failed")) }
     }
 
-    /// Makes a namespace with the example job in it.
-    pub(crate) fn create_example_job(&self, namespace: &str) -> io::Result<()> {
-        let mut job: serde_json::Value = serde_json::from_str(EXAMPLE_JOB)?;
+    /// Makes a namespace with this job in it.
+    pub(crate) fn create_job(&self, namespace: &str, mut job: Value) -> io::Result<()> {
         job["metadata"]["namespace"] = json!(namespace);
-        let name = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
-        self.apply(&json!({"apiVersion": "v1", "kind": "List", "items": [name, job]}).to_string())
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+        self.apply(&json!({"apiVersion": "v1", "kind": "List", "items": [namespace, job]}).to_string())
     }
 
     fn run(&self, kubectl: &mut Command) -> io::Result<()> {
@@ -184,7 +181,7 @@ impl ControlPlane {
         self.port
     }
 
-    fn contexts(&self) -> serde_json::Value {
+    fn contexts(&self) -> Value {
         let users = USERS.map(|(name, _)| json!({"name": name, "user": {"token": token(name)}}));
         let contexts = USERS.map(|(name, _)| json!({"name": name, "context": {"cluster": "local", "user": name}}));
         let cluster = json!({

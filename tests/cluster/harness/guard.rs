@@ -99,7 +99,7 @@ impl Guard {
             let asked = plane
                 .kubectl(ADMIN)
                 .args(["--namespace", registration.probe, "patch", "pytorchjob", "pytorch-test", "--dry-run=server"])
-                .args(["--type=merge", "--patch", r#"{"spec": {"theGuardIsNotAskedYet": true}}"#])
+                .args(["--type=merge", "--patch", r#"{"metadata": {"finalizers": ["example.com/probe"]}}"#])
                 .output()?;
             Ok((!asked.status.success()).then_some(()))
         })

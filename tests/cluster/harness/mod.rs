@@ -12,13 +12,15 @@ use std::{
 
 pub(crate) use self::{
     control_plane::{ADMIN, ControlPlane, PERSON},
-    guard::{Guard, Registration},
-    programs::Programs,
+    guard::{Guard, Registration, make_certificates},
+    programs::{Programs, go_missing},
     session::{Process, Session},
 };
 
-/// A job to work on: the one in the API's own documentation.
-pub(crate) const EXAMPLE_JOB: &str = include_str!("../../../examples/pytorch-test.json");
+/// The job in the documentation of the API, as a user would create it.
+pub(crate) fn example_job() -> serde_json::Value {
+    serde_json::from_str(include_str!("../../../examples/pytorch-test.json")).expect("the example is JSON")
+}
 
 /// How often a condition is looked at again.
 const POLL: Duration = Duration::from_millis(20);

@@ -124,7 +124,7 @@ fn build(name: &str, package: &str, version: &str, output: &Path) -> io::Result<
 }
 
 /// What to do where `go` cannot be started.
-fn go_missing(error: &io::Error) -> io::Error {
+pub(crate) fn go_missing(error: &io::Error) -> io::Error {
     io::Error::other(format!(
         "cannot run go ({error}). The cluster tests and the playground build Kubernetes' own programs: install Go 1.26 \
          or newer from https://go.dev/doc/install, or set KUBEBUILDER_ASSETS to a folder with etcd, kube-apiserver, \

@@ -279,7 +279,7 @@ fn rejects_an_image_in_every_way(clusters: &Clusters) {
         *object.pointer_mut(&format!("{CONTAINER}/image")).expect("the container has an image") = json!("python:3");
         object
     };
-    let mut manifest = other_image(example_job());
+    let manifest = other_image(example_job());
     // A merge patch takes a list as a whole.
     let containers = manifest.pointer(CONTAINER.trim_end_matches("/0")).expect("the example has containers");
     let pod = json!({"template": {"spec": {"containers": containers}}});

@@ -171,22 +171,13 @@ impl ControlPlane {
         self.folder.join("audit.log")
     }
 
-    /// The API server's certificate, its own CA.
-    pub(crate) fn certificate(&self) -> PathBuf {
-        self.folder.join("tls/apiserver.crt")
-    }
-
-    /// The API server's port on loopback.
-    pub(crate) fn port(&self) -> u16 {
-        self.port
-    }
-
     fn contexts(&self) -> Value {
         let users = USERS.map(|(name, _)| json!({"name": name, "user": {"token": token(name)}}));
         let contexts = USERS.map(|(name, _)| json!({"name": name, "context": {"cluster": "local", "user": name}}));
         let cluster = json!({
             "server": format!("https://127.0.0.1:{}", self.port),
-            "certificate-authority": self.certificate(),
+            // It signs for itself.
+            "certificate-authority": self.folder.join("tls/apiserver.crt"),
         });
         json!({
             "apiVersion": "v1",

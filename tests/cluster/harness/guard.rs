@@ -68,7 +68,7 @@ impl Guard {
             log,
             Command::new(program)
                 .arg("serve")
-                .args(["--listen", &listen.to_string(), "--admin-listen", "127.0.0.1:0", "--policy", "cci"])
+                .args(["--listen", &listen.to_string(), "--admin-listen", "127.0.0.1:0", "--policy", "cci", "--log-format=json"])
                 .arg("--tls-cert")
                 .arg(certs.join("tls.crt"))
                 .arg("--tls-key")
@@ -76,8 +76,7 @@ impl Guard {
         )?;
         let (address, admin) = until("the guard", || {
             process.must_run()?;
-            let output = process.output()?;
-            Ok(address_after(&output, "https://").zip(address_after(&output, "http://")))
+            Ok(process.output()?.lines().find_map(addresses))
         })?;
         let ca = fs::read(certs.join("ca.crt"))?;
         Ok(Self { process, address, admin, ca_bundle: STANDARD.encode(ca) })
@@ -120,8 +119,9 @@ impl Guard {
     }
 }
 
-/// The first address that follows `scheme` in a log.
-fn address_after(log: &str, scheme: &str) -> Option<SocketAddr> {
-    let ends = |c: char| !(c.is_ascii_digit() || c == '.' || c == ':');
-    log.split(scheme).skip(1).find_map(|rest| rest.split(ends).next()?.parse().ok())
+/// The addresses of the webhook and of the metrics, where this line of the log tells them.
+fn addresses(line: &str) -> Option<(SocketAddr, SocketAddr)> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    let address = |name| line[name].as_str()?.parse().ok();
+    Some((address("address")?, address("admin")?))
 }

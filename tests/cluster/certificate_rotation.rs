@@ -139,7 +139,8 @@ fn rotates_certificates_under_load_without_a_failed_update(clusters: &Clusters) 
                 }
                 // One more round, all of it after the swap.
                 let begun = rounds.load(Ordering::Relaxed);
-                until("another round", || Ok((rounds.load(Ordering::Relaxed) > begun + 2).then_some(()))).expect("the load goes on");
+                until("another round", || Ok((rounds.load(Ordering::Relaxed) > begun + 2).then_some(())))
+                    .expect("the load goes on");
                 old = new;
             }
         }));

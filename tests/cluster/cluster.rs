@@ -75,10 +75,8 @@ impl Cluster {
         let certs = session.folder().join("certs");
         make_certificates(Path::new(GUARD), &certs)?;
         let guard = Guard::start(&session, Path::new(GUARD), &certs, ANY_PORT)?;
-        guard.register(
-            &plane,
-            Registration { name: "pytorchjob-guard", only: None, host: "127.0.0.1", probe: PROBE },
-        )?;
+        guard
+            .register(&plane, Registration { name: "pytorchjob-guard", only: None, host: "127.0.0.1", probe: PROBE })?;
         Ok(Self { guard, plane, session, example, names: AtomicUsize::new(1) })
     }
 

@@ -29,7 +29,8 @@ fn config_map(job: &Job, name: &str, owner: Option<&Value>) -> Value {
     }
     object["metadata"]["namespace"] = json!(job.namespace);
     job.cluster.plane.apply(&object.to_string()).expect("a ConfigMap can be made");
-    serde_json::from_str(job.admin(&["get", "configmap", name, "--output=json"]).accepted()).expect("kubectl prints JSON")
+    serde_json::from_str(job.admin(&["get", "configmap", name, "--output=json"]).accepted())
+        .expect("kubectl prints JSON")
 }
 
 fn reference(owner: &Value) -> Value {

@@ -2,11 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{
-    cluster::Clusters,
-    harness::example_job,
-    tests,
-};
+use crate::{cluster::Clusters, harness::example_job, tests};
 
 tests![
     rejects_in_a_dry_run_what_it_rejects,

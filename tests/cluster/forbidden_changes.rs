@@ -34,6 +34,7 @@ tests![
     rejects_several_changes_with_a_line_for_each,
     rejects_more_changes_than_it_lists,
     rejects_an_image_in_every_way,
+    warns_with_the_fields_that_can_be_changed,
 ];
 
 const MASTER: &str = "/spec/pytorchReplicaSpecs/Master";
@@ -56,23 +57,26 @@ fn rejects(job: &Job, patch: &Value, violations: &[Violation], twin: &Value) {
     job.rejects(violations, || job.patch(patch));
     let before = job.stored();
     let after = job.accepts(|| job.patch(twin));
-    assert_ne!(after["metadata"]["resourceVersion"], before["metadata"]["resourceVersion"], "the twin changes something");
+    assert_ne!(
+        after["metadata"]["resourceVersion"], before["metadata"]["resourceVersion"],
+        "the twin changes something"
+    );
 }
 
 fn rejects_another_image(clusters: &Clusters) {
-    let (path, field) = in_container("image", "image");
+    let (pointer, field) = in_container("image", "image");
     let twin = operation("replace", "/metadata/labels/app", "other");
-    rejects(&clusters.cci().job(), &operation("replace", path, "python:3"), &[(&field, "")], &twin);
+    rejects(&clusters.cci().job(), &operation("replace", pointer, "python:3"), &[(&field, "")], &twin);
 }
 
 fn rejects_other_arguments(clusters: &Clusters) {
     let job = clusters.cci().job();
-    let (path, field) = in_container("args", "args");
+    let (pointer, field) = in_container("args", "args");
     let twin = operation("replace", "/metadata/labels/app", "other");
     // The list is named, however many of its elements differ.
-    rejects(&job, &operation("add", format!("{path}/0"), "--verbose"), &[(&field, "")], &twin);
-    job.rejects(&[(&field, "")], || job.patch(&operation("replace", format!("{path}/1"), "nccl")));
-    job.rejects(&[(&field, "")], || job.patch(&json!([{"op": "remove", "path": format!("{path}/1")}])));
+    rejects(&job, &operation("add", format!("{pointer}/0"), "--verbose"), &[(&field, "")], &twin);
+    job.rejects(&[(&field, "")], || job.patch(&operation("replace", format!("{pointer}/1"), "nccl")));
+    job.rejects(&[(&field, "")], || job.patch(&json!([{"op": "remove", "path": format!("{pointer}/1")}])));
 }
 
 fn rejects_another_number_of_replicas(clusters: &Clusters) {
@@ -84,12 +88,12 @@ fn rejects_another_number_of_replicas(clusters: &Clusters) {
 
 fn rejects_another_quantity(clusters: &Clusters) {
     let job = clusters.cci().job();
-    let (path, field) = in_container("resources/limits/cpu", "resources.limits.cpu");
-    let twin = operation("replace", &path, "2000m");
-    rejects(&job, &operation("replace", &path, "3"), &[(&field, "")], &twin);
-    let (path, field) = in_container("resources/requests/memory", "resources.requests.memory");
-    let twin = operation("replace", &path, "4096Mi");
-    rejects(&job, &operation("replace", &path, "4G"), &[(&field, "")], &twin);
+    let (pointer, field) = in_container("resources/limits/cpu", "resources.limits.cpu");
+    let twin = operation("replace", &pointer, "2000m");
+    rejects(&job, &operation("replace", &pointer, "3"), &[(&field, "")], &twin);
+    let (pointer, field) = in_container("resources/requests/memory", "resources.requests.memory");
+    let twin = operation("replace", &pointer, "4096Mi");
+    rejects(&job, &operation("replace", &pointer, "4G"), &[(&field, "")], &twin);
 }
 
 /// The example job with three environment variables.
@@ -104,32 +108,32 @@ fn job_with_environment(clusters: &Clusters) -> Job<'_> {
 }
 
 fn rejects_an_added_environment_variable(clusters: &Clusters) {
-    let (path, field) = in_container("env/0", r#"env[name="D"]"#);
-    let patch = operation("add", path, json!({"name": "D", "value": "4"}));
+    let (pointer, field) = in_container("env/0", r#"env[name="D"]"#);
+    let patch = operation("add", pointer, json!({"name": "D", "value": "4"}));
     let twin = operation("add", "/metadata/labels/d", "4");
     rejects(&job_with_environment(clusters), &patch, &[(&field, "(added)")], &twin);
 }
 
 fn rejects_a_removed_environment_variable(clusters: &Clusters) {
-    let (path, field) = in_container("env/1", r#"env[name="B"]"#);
-    let patch = json!([{"op": "remove", "path": path}]);
+    let (pointer, field) = in_container("env/1", r#"env[name="B"]"#);
+    let patch = json!([{"op": "remove", "path": pointer}]);
     let twin = json!([{"op": "remove", "path": "/metadata/labels/app"}]);
     rejects(&job_with_environment(clusters), &patch, &[(&field, "(removed)")], &twin);
 }
 
 fn rejects_another_environment_variable(clusters: &Clusters) {
-    let (path, field) = in_container("env/1/value", r#"env[name="B"].value"#);
+    let (pointer, field) = in_container("env/1/value", r#"env[name="B"].value"#);
     let twin = operation("replace", "/metadata/labels/app", "two");
-    rejects(&job_with_environment(clusters), &operation("replace", path, "two"), &[(&field, "")], &twin);
+    rejects(&job_with_environment(clusters), &operation("replace", pointer, "two"), &[(&field, "")], &twin);
 }
 
 fn rejects_another_order_of_environment_variables(clusters: &Clusters) {
-    let (path, field) = in_container("env", "env");
-    let patch = json!([{"op": "move", "from": format!("{path}/2"), "path": format!("{path}/0")}]);
+    let (pointer, field) = in_container("env", "env");
+    let patch = json!([{"op": "move", "from": format!("{pointer}/2"), "path": format!("{pointer}/0")}]);
     // The same order written once more is no change.
     let twin = json!([
-        {"op": "move", "from": format!("{path}/2"), "path": format!("{path}/0")},
-        {"op": "move", "from": format!("{path}/0"), "path": format!("{path}/2")},
+        {"op": "move", "from": format!("{pointer}/2"), "path": format!("{pointer}/0")},
+        {"op": "move", "from": format!("{pointer}/0"), "path": format!("{pointer}/2")},
         {"op": "add", "path": "/metadata/labels/order", "value": "kept"},
     ]);
     rejects(&job_with_environment(clusters), &patch, &[(&field, "(order changed)")], &twin);
@@ -296,4 +300,17 @@ fn rejects_an_image_in_every_way(clusters: &Clusters) {
         job.rejects(violations, way);
     }
     // Their twins are in `mutable_fields`.
+}
+
+fn warns_with_the_fields_that_can_be_changed(clusters: &Clusters) {
+    let job = clusters.cci().job();
+    let run = job.patch(&json!({"spec": {"backoffLimit": 1}}));
+    run.rejected(&[("spec.backoffLimit", "(added)")]);
+    for field in ["metadata.labels", "metadata.annotations"] {
+        assert!(run.warnings()[0].contains(field), "{:?}", run.warnings());
+    }
+    for field in ["activeDeadlineSeconds", "ttlSecondsAfterFinished", "cleanPodPolicy"] {
+        assert!(run.warnings()[0].contains(&format!("spec.{field}")), "{:?}", run.warnings());
+    }
+    assert_eq!(job.patch(&json!({"spec": {"activeDeadlineSeconds": 1}})).warnings(), [""; 0]);
 }

@@ -188,14 +188,16 @@ fn accepts_the_documented_example_by_replace(clusters: &Clusters) {
 
     for (pointer, value, violation) in [
         ("/spec/backoffLimit", json!(3), ("spec.backoffLimit", "(added)")),
-        ("/spec/pytorchReplicaSpecs/Worker/replicas", json!(2), (
-            "spec.pytorchReplicaSpecs.Worker.replicas",
-            "(was 1, now 2)",
-        )),
-        ("/spec/pytorchReplicaSpecs/Worker/restartPolicy", json!("Always"), (
-            "spec.pytorchReplicaSpecs.Worker.restartPolicy",
-            "",
-        )),
+        (
+            "/spec/pytorchReplicaSpecs/Worker/replicas",
+            json!(2),
+            ("spec.pytorchReplicaSpecs.Worker.replicas", "(was 1, now 2)"),
+        ),
+        (
+            "/spec/pytorchReplicaSpecs/Worker/restartPolicy",
+            json!("Always"),
+            ("spec.pytorchReplicaSpecs.Worker.restartPolicy", ""),
+        ),
     ] {
         let mut forbidden = request.clone();
         merge(&mut forbidden, &nested(pointer, &value));

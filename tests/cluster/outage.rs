@@ -50,8 +50,16 @@ fn accepts_creation_and_deletion_while_the_guard_is_down(clusters: &Clusters) {
         job.kubectl(&["delete", "pytorchjob", "pytorch-test", "--timeout=180s"]).accepted();
         job.with_file(&["create"], &crate::harness::example_job()).accepted();
         let status = json!({"status": {"startTime": "2026-01-01T00:00:00Z"}}).to_string();
-        job.kubectl(&["patch", "pytorchjob", "pytorch-test", "--subresource=status", "--type=merge", "--patch", &status])
-            .accepted();
+        job.kubectl(&[
+            "patch",
+            "pytorchjob",
+            "pytorch-test",
+            "--subresource=status",
+            "--type=merge",
+            "--patch",
+            &status,
+        ])
+        .accepted();
     };
     during_an_outage(clusters, outage, |job| {
         job.rejects(&[("spec.backoffLimit", "(added)")], || job.patch(&json!({"spec": {"backoffLimit": 1}})));

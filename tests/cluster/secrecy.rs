@@ -59,7 +59,9 @@ fn records_the_violations_in_the_audit_log(clusters: &Clusters) {
     let audit = fs::read_to_string(cluster.plane.audit_log()).expect("the API server keeps an audit log");
     let events: Vec<Value> = audit.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let denied = events.iter().find(|event| {
-        event["verb"] == "patch" && event["objectRef"]["namespace"] == job.namespace && event["stage"] == "ResponseComplete"
+        event["verb"] == "patch"
+            && event["objectRef"]["namespace"] == job.namespace
+            && event["stage"] == "ResponseComplete"
     });
     let annotations = &denied.expect("the denied request is recorded")["annotations"];
     let violations = annotations["updates.pytorchjob-guard.internal/violations"].as_str().unwrap_or_default();

@@ -52,7 +52,8 @@ impl ControlPlane {
             Ok(ready.status.success().then_some(()))
         })?;
         plane.run(plane.kubectl(ADMIN).args(["create", "-f"]).arg(crd))?;
-        plane.run(plane.kubectl(ADMIN).args(["wait", "--for=condition=Established", "--timeout=120s", "-f"]).arg(crd))?;
+        plane
+            .run(plane.kubectl(ADMIN).args(["wait", "--for=condition=Established", "--timeout=120s", "-f"]).arg(crd))?;
         plane.apply(PEOPLES_ROLE)?;
         until("the role of people", || {
             let can = plane.kubectl(PERSON).args(["auth", "can-i", "update", "pytorchjobs.kubeflow.org"]).output()?;
@@ -108,13 +109,15 @@ impl ControlPlane {
         let mut contexts = self.contexts();
         contexts["current-context"] = json!(CONTROLLER_MANAGER);
         fs::write(&kubeconfig, contexts.to_string())?;
-        self.controllers = Some(session.spawn(
-            self.folder.join("kube-controller-manager.log"),
-            Command::new(&programs.kube_controller_manager)
-                .args(["--controllers=garbage-collector-controller,namespace-controller"])
-                .args(["--use-service-account-credentials", "--leader-elect=false", "--secure-port=0"])
-                .arg(option("--kubeconfig=", &kubeconfig)),
-        )?);
+        self.controllers = Some(
+            session.spawn(
+                self.folder.join("kube-controller-manager.log"),
+                Command::new(&programs.kube_controller_manager)
+                    .args(["--controllers=garbage-collector-controller,namespace-controller"])
+                    .args(["--use-service-account-credentials", "--leader-elect=false", "--secure-port=0"])
+                    .arg(option("--kubeconfig=", &kubeconfig)),
+            )?,
+        );
         Ok(())
     }
 

@@ -57,18 +57,21 @@ pub(crate) fn make_certificates(program: &Path, folder: &Path) -> io::Result<()>
 
 impl Guard {
     /// Starts one that serves the certificate in `certs`, and waits until it is ready.
-    pub(crate) fn start(
-        session: &Arc<Session>,
-        program: &Path,
-        certs: &Path,
-        listen: SocketAddr,
-    ) -> io::Result<Self> {
+    pub(crate) fn start(session: &Arc<Session>, program: &Path, certs: &Path, listen: SocketAddr) -> io::Result<Self> {
         let log = certs.with_extension("log");
         let mut process = session.spawn(
             log,
             Command::new(program)
                 .arg("serve")
-                .args(["--listen", &listen.to_string(), "--admin-listen", "127.0.0.1:0", "--policy", "cci", "--log-format=json"])
+                .args([
+                    "--listen",
+                    &listen.to_string(),
+                    "--admin-listen",
+                    "127.0.0.1:0",
+                    "--policy",
+                    "cci",
+                    "--log-format=json",
+                ])
                 .arg("--tls-cert")
                 .arg(certs.join("tls.crt"))
                 .arg("--tls-key")

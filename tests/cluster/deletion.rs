@@ -21,14 +21,14 @@ tests![
 /// How long kubectl waits: for ever, as far as a test is concerned.
 const PATIENTLY: &str = "--timeout=180s";
 
-/// Makes a ConfigMap that belongs to `owner`, and gives it as it is stored.
+/// Makes a `ConfigMap` that belongs to `owner`, and gives it as it is stored.
 fn config_map(job: &Job, name: &str, owner: Option<&Value>) -> Value {
     let mut object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}});
     if let Some(owner) = owner {
         object["metadata"]["ownerReferences"] = json!([reference(owner)]);
     }
     object["metadata"]["namespace"] = json!(job.namespace);
-    job.cluster.plane.apply(&object.to_string()).expect("a ConfigMap can be made");
+    job.cluster.plane.apply(&object.to_string()).expect("a `ConfigMap` can be made");
     serde_json::from_str(job.admin(&["get", "configmap", name, "--output=json"]).accepted())
         .expect("kubectl prints JSON")
 }
@@ -70,7 +70,7 @@ fn finishes_an_orphan_deletion(clusters: &Clusters) {
     assert_eq!(dependent.accepted(), "", "the dependent stays, without an owner");
 }
 
-/// The example job, owned by a ConfigMap named `owner`.
+/// The example job, owned by a `ConfigMap` named `owner`.
 fn owned_job(clusters: &Clusters) -> Job<'_> {
     let namespace = clusters.cci().job();
     let owner = reference(&config_map(&namespace, "owner", None));

@@ -56,9 +56,9 @@ impl Run {
 
     /// The last refusal of the API server.
     pub(crate) fn status(&self) -> Value {
-        let answers = self.stderr.lines().filter(|line| line.starts_with("\t{\"kind\":\"Status\""));
-        let answer =
-            answers.last().unwrap_or_else(|| panic!("no Status in what {} said:\n{}", self.command, self.said()));
+        let is_status = |line: &&str| line.starts_with("\t{\"kind\":\"Status\"");
+        let answer = self.stderr.lines().rfind(is_status);
+        let answer = answer.unwrap_or_else(|| panic!("no Status in what {} said:\n{}", self.command, self.said()));
         serde_json::from_str(answer.trim()).expect("a Status is JSON")
     }
 
@@ -87,7 +87,7 @@ impl Run {
                 && characters.take(4).all(|c| c.is_ascii_digit())
         };
         let lines = self.stderr.lines();
-        lines.filter(|line| !is_log(line) && !line.starts_with(['\t', ' '])).map(|line| format!("{line}\n")).collect()
+        lines.filter(|line| !is_log(line) && !line.starts_with(['\t', ' '])).collect::<Vec<_>>().join("\n")
     }
 
     /// Everything it said, answers of the API server included.

@@ -159,11 +159,6 @@ impl ControlPlane {
         Err(io::Error::other(format!("{kubectl:?} failed: {said}(in {})", self.folder.display())))
     }
 
-    /// The kubectl program.
-    pub(crate) fn kubectl_program(&self) -> &Path {
-        &self.kubectl
-    }
-
     /// The kubeconfig, with a context for each user; the admin's is current.
     pub(crate) fn kubeconfig(&self) -> PathBuf {
         self.folder.join("kubeconfig")

@@ -25,7 +25,7 @@ pub(crate) fn example_job() -> serde_json::Value {
 /// How often a condition is looked at again.
 const POLL: Duration = Duration::from_millis(20);
 /// When a condition is given up: far beyond what a slow machine needs.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Waits until `probe` has an answer; an error of the probe ends the waiting at once.
 pub(crate) fn until<T>(what: &str, mut probe: impl FnMut() -> io::Result<Option<T>>) -> io::Result<T> {

@@ -4,7 +4,10 @@
 //! but for their spelling. What differs then goes into two small documents, one member for each place, and `json-patch`
 //! finds the changes between these. Values of strings do not get into the documents at all.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+};
 
 use json_patch::{PatchOperation, jsonptr::resolve::Resolve as _};
 use serde_json::{Map, Value};
@@ -17,6 +20,9 @@ use super::{
 
 /// The longest number that is shown; a longer one is no counter or limit of any Kubernetes type.
 const MAX_NUMBER: usize = 32;
+
+/// How many elements make a list short.
+const SHORT: usize = 8;
 
 /// One change.
 #[derive(Debug)]
@@ -160,6 +166,12 @@ impl<'t> Aligner<'_, 't> {
         self.path.pop();
     }
 
+    fn in_step(&mut self, token: Token<'t>, old: Json<'t>, new: Json<'t>) {
+        if old.text() != new.text() {
+            self.below(token, Some(old), Some(new));
+        }
+    }
+
     /// Aligns what stands at the path.
     fn pair(&mut self, old: Option<Json<'t>>, new: Option<Json<'t>>) {
         if same_text(old, new) || self.rules.free(&self.path) {
@@ -226,12 +238,16 @@ impl<'t> Aligner<'_, 't> {
                 self.differ_unshown();
             }
         } else if let (Some(old_names), Some(new_names)) = (names(&olds), names(&news)) {
-            self.named(&olds, &old_names, &news, new_names);
+            if old_names == new_names {
+                for (name, (old, new)) in new_names.into_iter().zip(olds.into_iter().zip(news)) {
+                    self.in_step(Token::Named(name), old, new);
+                }
+            } else {
+                self.named(&olds, &old_names, &news, new_names);
+            }
         } else if olds.len() == news.len() {
             for (index, (old, new)) in olds.into_iter().zip(news).enumerate() {
-                if old.text() != new.text() {
-                    self.below(Token::Index(index), Some(old), Some(new));
-                }
+                self.in_step(Token::Index(index), old, new);
             }
         } else {
             self.differ_unshown();
@@ -318,6 +334,10 @@ fn names<'t>(elements: &[Json<'t>]) -> Option<Vec<Cow<'t, str>>> {
         (name.kind() == Kind::String).then(|| name.string())
     });
     let names = names.collect::<Option<Vec<_>>>()?;
-    let mut seen = std::collections::HashSet::with_capacity(names.len());
-    names.iter().all(|name| seen.insert(name.as_ref())).then_some(names)
+    // Looking back beats hashing in the short lists that most are.
+    let mut earlier = HashSet::with_capacity(if names.len() > SHORT { names.len() } else { 0 });
+    let unique = names.iter().enumerate().all(|(place, name)| {
+        if names.len() > SHORT { earlier.insert(name.as_ref()) } else { !names[..place].contains(name) }
+    });
+    unique.then_some(names)
 }

@@ -118,8 +118,9 @@ fn tls_files(
             info!("the local CA was at its end: made a new one in {LOCAL_CERTIFICATES}/; trust ca.crt anew");
         }
     }
-    let ca = folder.ca_cert();
-    Ok((TlsFiles { cert: folder.cert(), key: folder.key(), client_ca }, Some(ca)))
+    // Somebody who put their own certificate there need not have put its CA beside it.
+    let ca = Some(folder.ca_cert()).filter(|ca| ca.exists());
+    Ok((TlsFiles { cert: folder.cert(), key: folder.key(), client_ca }, ca))
 }
 
 /// Where this machine itself reaches the server.

@@ -112,7 +112,7 @@ impl Start {
         });
         let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
         let mut guard = Guard { child, log, dir: self.dir, address: unknown, admin: unknown };
-        let line = guard.await_log("serving");
+        let line = guard.await_log("admin");
         guard.address = value(&line, "address");
         guard.admin = value(&line, "admin");
         guard

@@ -133,7 +133,12 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 }
 
 fn log_to_stderr(format: LogFormat) {
-    let logs = tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(LevelFilter::INFO).with_target(false);
+    let logs = tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        // Whoever read the log may be gone: that is no reason to stop answering, and the complaint would go the same way.
+        .log_internal_errors(false)
+        .with_max_level(LevelFilter::INFO)
+        .with_target(false);
     match format {
         LogFormat::Text => logs.init(),
         LogFormat::Json => logs.json().flatten_event(true).init(),

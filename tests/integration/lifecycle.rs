@@ -255,6 +255,18 @@ fn lets_nobody_forge_a_log_line() {
     }
 }
 
+#[test]
+fn goes_on_when_nobody_reads_its_log() {
+    let guard = Guard::start();
+    let mut client = Client::to(&guard);
+    guard.stop_reading_its_log();
+    client.ask(&post(&denied())).decides(false);
+    guard.await_deaf();
+    for _ in 0..3 {
+        client.ask(&post(&denied())).decides(false);
+    }
+}
+
 /// A denied update of two fields that hold what nobody should read in a log.
 fn two_secrets() -> Value {
     update(

@@ -50,7 +50,8 @@ pub(crate) fn quantity(tree: &Tree) -> Option<Amount> {
             return Some((0..count).fold(plain(text, 0)?, |amount, _| amount.times_1024()));
         }
     }
-    for (power, suffix) in [(-9, "n"), (-6, "u"), (-3, "m"), (3, "k"), (6, "M"), (9, "G"), (12, "T"), (15, "P"), (18, "E")]
+    for (power, suffix) in
+        [(-9, "n"), (-6, "u"), (-3, "m"), (3, "k"), (6, "M"), (9, "G"), (12, "T"), (15, "P"), (18, "E")]
     {
         if let Some(text) = text.strip_suffix(suffix) {
             return plain(text, power);

@@ -136,11 +136,8 @@ fn container() -> BoxedStrategy<Tree> {
 }
 
 fn resources() -> BoxedStrategy<Tree> {
-    let amounts = fields(vec![
-        ("cpu", 0.8, quantity()),
-        ("memory", 0.7, quantity()),
-        ("nvidia.com/gpu", 0.3, quantity()),
-    ]);
+    let amounts =
+        fields(vec![("cpu", 0.8, quantity()), ("memory", 0.7, quantity()), ("nvidia.com/gpu", 0.3, quantity())]);
     fields(vec![("limits", 0.7, amounts.clone()), ("requests", 0.5, amounts), ("claims", 0.1, list(anything(), 0..2))])
 }
 
@@ -174,7 +171,9 @@ fn fields(members: Vec<(&'static str, f64, BoxedStrategy<Tree>)>) -> BoxedStrate
 }
 
 fn odd_map() -> BoxedStrategy<Tree> {
-    prop::collection::btree_map(select(&ODD_KEYS[..]).prop_map(str::to_owned), secret(), 0..4).prop_map(Tree::Map).boxed()
+    prop::collection::btree_map(select(&ODD_KEYS[..]).prop_map(str::to_owned), secret(), 0..4)
+        .prop_map(Tree::Map)
+        .boxed()
 }
 
 fn list(element: BoxedStrategy<Tree>, size: std::ops::Range<usize>) -> BoxedStrategy<Tree> {
@@ -201,9 +200,39 @@ pub(crate) fn number() -> BoxedStrategy<Tree> {
 /// A resource quantity; few amounts in many spellings.
 pub(crate) fn quantity() -> BoxedStrategy<Tree> {
     let text = select(vec![
-        "2", "2000m", "2.0", "2e0", "+2", "2000000u", "0.002k", "4Gi", "4096Mi", "4294967296", "4.0Gi", "1k", "1e3",
-        "1000", "1E3", "1E", "1000P", "1Ki", "1024", "0", "-0", "1T", "1000G", "1Ti", "1024Gi", "2000000000n", ".5",
-        "500m", "1e-3", "1m", "two", "", "2 ",
+        "2",
+        "2000m",
+        "2.0",
+        "2e0",
+        "+2",
+        "2000000u",
+        "0.002k",
+        "4Gi",
+        "4096Mi",
+        "4294967296",
+        "4.0Gi",
+        "1k",
+        "1e3",
+        "1000",
+        "1E3",
+        "1E",
+        "1000P",
+        "1Ki",
+        "1024",
+        "0",
+        "-0",
+        "1T",
+        "1000G",
+        "1Ti",
+        "1024Gi",
+        "2000000000n",
+        ".5",
+        "500m",
+        "1e-3",
+        "1m",
+        "two",
+        "",
+        "2 ",
     ]);
     prop_oneof![6 => text.prop_map(Tree::text).boxed(), 3 => number()].boxed()
 }
@@ -235,7 +264,9 @@ pub(crate) fn anything() -> BoxedStrategy<Tree> {
             prop::collection::vec(inner.clone(), 0..3).prop_map(Tree::List),
             prop::collection::btree_map(key, inner.clone(), 0..3).prop_map(Tree::Map),
             prop::collection::vec((name, inner), 1..4).prop_map(|elements| {
-                Tree::List(elements.into_iter().map(|(name, value)| Tree::map([("name", name), ("v", value)])).collect())
+                Tree::List(
+                    elements.into_iter().map(|(name, value)| Tree::map([("name", name), ("v", value)])).collect(),
+                )
             }),
         ]
     })

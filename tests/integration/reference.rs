@@ -198,9 +198,9 @@ fn is_same_scalar(at: &Path, old: &Tree, new: &Tree) -> bool {
 
 fn is_quantity(at: &Path) -> bool {
     ["containers", "initContainers", "ephemeralContainers"].iter().any(|containers| {
-        ["limits", "requests"].iter().any(|kind| {
-            matches(at, &["spec", "*", "*", "template", "spec", containers, "*", "resources", kind, "*"])
-        })
+        ["limits", "requests"]
+            .iter()
+            .any(|kind| matches(at, &["spec", "*", "*", "template", "spec", containers, "*", "resources", kind, "*"]))
     })
 }
 

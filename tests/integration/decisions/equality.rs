@@ -74,8 +74,7 @@ fn the_empty_map_is_absent_only_where_go_writes_one() {
     set("/spec/metadata", json!({})).rejects(&[("spec.metadata", " (added)")]);
     set("/spec/template", json!({"metadata": {}})).rejects(&[("spec.template", " (added)")]);
     set("/runPolicy", json!({})).rejects(&[("runPolicy", " (added)")]);
-    from_to("/spec/runPolicy", json!({"schedulingPolicy": {}}), json!({}))
-        .rejects(&[("spec.runPolicy", " (removed)")]);
+    from_to("/spec/runPolicy", json!({"schedulingPolicy": {}}), json!({})).rejects(&[("spec.runPolicy", " (removed)")]);
     from_to(&format!("{TEMPLATE}/metadata"), json!({"labels": {"a": "b"}}), json!({"labels": {}}))
         .rejects(&[(&format!("{TEMPLATE_PATH}.metadata.labels.a"), " (removed)")]);
     from_to(&format!("{TEMPLATE}/metadata"), json!({"annotations": {}}), json!({}))

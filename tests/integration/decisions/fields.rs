@@ -85,10 +85,7 @@ fn rejects_a_changed_type_at_its_path() {
     set("/spec/pytorchReplicaSpecs", json!("none")).rejects(&[("spec.pytorchReplicaSpecs", "")]);
     set("/metadata", json!("none")).rejects(&[("metadata", "")]);
     set("/spec/backoffLimit", json!([1])).rejects(&[("spec.backoffLimit", "")]);
-    set("/spec", json!([])).rejects(&[
-        ("spec.backoffLimit", " (removed)"),
-        ("spec.pytorchReplicaSpecs", " (removed)"),
-    ]);
+    set("/spec", json!([])).rejects(&[("spec.backoffLimit", " (removed)"), ("spec.pytorchReplicaSpecs", " (removed)")]);
     set("/spec", job()["spec"].clone()).accepts();
 }
 
@@ -105,10 +102,9 @@ fn counts_a_replaced_parent_leaf_by_leaf() {
 #[test]
 fn rejects_a_removed_parent_of_mutable_fields_child_by_child() {
     without("/spec").rejects(&[("spec.backoffLimit", " (removed)"), ("spec.pytorchReplicaSpecs", " (removed)")]);
-    without("/spec").backwards().rejects(&[
-        ("spec.backoffLimit", " (added)"),
-        ("spec.pytorchReplicaSpecs", " (added)"),
-    ]);
+    without("/spec")
+        .backwards()
+        .rejects(&[("spec.backoffLimit", " (added)"), ("spec.pytorchReplicaSpecs", " (added)")]);
     without("/metadata").rejects(&[
         ("metadata.finalizers", " (removed)"),
         ("metadata.name", " (removed)"),

@@ -87,8 +87,12 @@ fn nested_and_mixed_lists_are_other_lists() {
         .rejects(&[("spec.x.l[1].b", " (was 1, now 2)")]);
     from_to("/spec/x", list(json!(["a", {"b": 1}])), list(json!(["c", {"b": 1}]))).rejects(&[("spec.x.l[0]", "")]);
     from_to("/spec/x", list(json!(["a"])), list(json!([{"name": "a"}]))).rejects(&[("spec.x.l[0]", "")]);
-    from_to("/spec/x", list(json!([{"name": "a", "l": [{"name": "b", "v": 1}]}])), list(json!([{"name": "a", "l": [{"name": "b", "v": 2}]}])))
-        .rejects(&[(r#"spec.x.l[name="a"].l[name="b"].v"#, " (was 1, now 2)")]);
+    from_to(
+        "/spec/x",
+        list(json!([{"name": "a", "l": [{"name": "b", "v": 1}]}])),
+        list(json!([{"name": "a", "l": [{"name": "b", "v": 2}]}])),
+    )
+    .rejects(&[(r#"spec.x.l[name="a"].l[name="b"].v"#, " (was 1, now 2)")]);
     from_to("/spec/x", list(json!([[1], {"b": 1}])), list(json!([[1.0], {"b": 1.0, "c": null}]))).accepts();
 }
 

@@ -7,10 +7,9 @@ use super::{POD, POD_PATH, from_to, set};
 #[test]
 fn identifiers_are_joined_by_dots() {
     for key in ["a", "_a", "A-1", "a_b", "z9", "-"].into_iter().take(5) {
-        set(&format!("/spec/x/{key}"), json!(1)).old("/spec/x", json!({})).rejects(&[(
-            &format!("spec.x.{key}"),
-            " (added)",
-        )]);
+        set(&format!("/spec/x/{key}"), json!(1))
+            .old("/spec/x", json!({}))
+            .rejects(&[(&format!("spec.x.{key}"), " (added)")]);
     }
     set("/spec/backoffLimit", json!(1)).accepts();
 }
@@ -19,10 +18,9 @@ fn identifiers_are_joined_by_dots() {
 fn other_keys_stand_in_brackets() {
     for key in ["example.com~1owner", "a.b", "1", "9a", "-a", "a b", "", "ключ", "a]", "a\"b"] {
         let shown = key.replace("~1", "/");
-        set(&format!("/spec/x/{key}"), json!(1)).old("/spec/x", json!({})).rejects(&[(
-            &format!("spec.x[{shown}]"),
-            " (added)",
-        )]);
+        set(&format!("/spec/x/{key}"), json!(1))
+            .old("/spec/x", json!({}))
+            .rejects(&[(&format!("spec.x[{shown}]"), " (added)")]);
         set(&format!("/metadata/labels/{key}"), json!("x")).accepts();
     }
     set("/spec/x~1y/z", json!(1)).old("/spec/x~1y", json!({})).rejects(&[("spec[x/y].z", " (added)")]);
@@ -38,7 +36,9 @@ fn a_path_has_no_leading_dot() {
 
 #[test]
 fn names_are_quoted_as_server_side_apply_does() {
-    for (name, shown) in [("a", r#""a""#), ("a.b", r#""a.b""#), ("a\"b", r#""a\"b""#), ("a\\b", r#""a\\b""#), ("", r#""""#)] {
+    for (name, shown) in
+        [("a", r#""a""#), ("a.b", r#""a.b""#), ("a\"b", r#""a\"b""#), ("a\\b", r#""a\\b""#), ("", r#""""#)]
+    {
         let volumes = format!("{POD}/volumes");
         let with = |size: u64| json!([{"name": name, "emptyDir": {"x": size}}]);
         from_to(&volumes, with(1), with(2))

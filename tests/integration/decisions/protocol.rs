@@ -137,7 +137,9 @@ fn rejects_what_is_no_utf8() {
 #[test]
 fn rejects_broken_json_in_objects_that_are_equal() {
     let good = Review::to_json(&update().review(), Noise::NONE);
-    for broken in ["[1,]", "{\"a\":}", "{\"a\" 1}", "01", "1.", "+1", "tru", "\"\\x\"", "\"\n\"", "{1:2}", "[1 2]", "NaN"] {
+    for broken in
+        ["[1,]", "{\"a\":}", "{\"a\" 1}", "01", "1.", "+1", "tru", "\"\\x\"", "\"\n\"", "{1:2}", "[1 2]", "NaN"]
+    {
         let body = good.replace("\"backoffLimit\":1", &format!("\"backoffLimit\":{broken}"));
         assert_ne!(body, good);
         assert!(!ask(body.as_bytes()).is_ok_and(|answer| answer.allowed()), "{broken}");

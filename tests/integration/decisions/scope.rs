@@ -39,7 +39,8 @@ fn accepts_a_status_update() {
 
 #[test]
 fn accepts_resources_that_the_policy_does_not_list() {
-    for resource in [("kubeflow.org", "tfjobs"), ("example.com", "pytorchjobs"), ("", "pods"), ("apps", "deployments")] {
+    for resource in [("kubeflow.org", "tfjobs"), ("example.com", "pytorchjobs"), ("", "pods"), ("apps", "deployments")]
+    {
         let answer = Review { resource, ..set("/spec/backoffLimit", json!(2)).review() }.ask();
         assert_eq!((answer.outcome, answer.allowed()), (Outcome::NotApplicable, true), "{resource:?}");
         let answer = Review { resource, subresource: "scale", ..set("/spec/backoffLimit", json!(2)).review() }.ask();

@@ -1,88 +1,186 @@
-//! The decision, pure: bytes, review, changes, verdict, response. No I/O, no clock.
+//! The decision, pure: it does no I/O, knows no clock and keeps nothing.
+//!
+//! ```text
+//! bytes ──review──▶ Review ──changes──▶ [Change] ──verdict──▶ [Violation] ──response──▶ bytes
+//!           │                    │                     │
+//!         json              equality, amount         policy ◀── policy_file
+//! ```
+
+mod amount;
+mod changes;
+mod equality;
+mod field;
+mod json;
+mod policy;
+mod policy_file;
+mod response;
+mod review;
+mod verdict;
 
 use std::borrow::Cow;
 
-/// What may change, and for whom.
-#[derive(Debug, Clone)]
-pub struct Policy {
-    name: String,
-}
-
-/// Why a policy is refused: what is wrong and where (line, column).
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct PolicyError(String);
-
-impl Policy {
-    /// The built-in policy of that name.
-    #[must_use]
-    pub fn builtin(name: &str) -> Option<Self> {
-        (name == "cci").then(|| Self { name: "cci".to_owned() })
-    }
-
-    /// Reads a policy from YAML or JSON text.
-    pub fn parse(_text: &str) -> Result<Self, PolicyError> {
-        Err(PolicyError("not yet".to_owned()))
-    }
-
-    /// The policy's name, as metrics, logs and audit annotations give it.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-}
-
-/// The body is no AdmissionReview whose uid can be read: HTTP 400, with this as its one line of text.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct NotAReview(String);
+use self::{
+    field::Token,
+    json::Json,
+    policy::{Circumstances, Rules, ValidationAction},
+    review::{Request, Review},
+};
+pub use self::{
+    policy::{Policy, PolicyError},
+    response::MAX_RESPONSE,
+    review::NotAReview,
+    verdict::Violation,
+};
 
 /// What was decided for a review, and the bytes that say so.
 #[derive(Debug)]
 pub struct Answer<'a> {
-    /// The AdmissionReview to send, JSON, under 16 KiB.
+    /// The AdmissionReview to send: JSON, shorter than [`MAX_RESPONSE`].
     pub body: Vec<u8>,
     /// The decision, for logs and metrics.
     pub decision: Decision<'a>,
 }
 
-/// A decision, for logs and metrics. It holds no value of the objects, only field paths.
+/// A decision, for logs and metrics. It holds field paths, but no value of the objects.
 #[derive(Debug)]
 pub struct Decision<'a> {
     /// What came of it.
     pub outcome: Outcome,
-    /// `CREATE`, `UPDATE`, `DELETE` or `CONNECT`; empty where it could not be read.
+    /// `CREATE`, `UPDATE`, `DELETE` or `CONNECT`; empty where the request has none.
     pub operation: Cow<'a, str>,
     /// Empty for the main resource.
     pub subresource: Cow<'a, str>,
     /// The request's uid.
     pub uid: Cow<'a, str>,
     /// The user's name.
-    pub user: Cow<'a, str>,
+    pub user: String,
     /// The object's namespace.
     pub namespace: Cow<'a, str>,
     /// The object's name.
     pub name: Cow<'a, str>,
     /// Whether the request is a server-side dry run.
     pub dry_run: bool,
-    /// The paths of the fields that were changed and must not be, sorted, in the contract's notation.
-    pub violations: Vec<String>,
+    /// The fields that were changed and may not be, sorted by path.
+    pub violations: Vec<Violation>,
+}
+
+impl Decision<'_> {
+    /// The violations' paths on one line of at most 1 KiB, separated by commas.
+    #[must_use]
+    pub fn fields(&self) -> String {
+        response::joined(self.violations.iter().map(|violation| violation.path.as_str()), ",", 1024)
+    }
 }
 
 /// What came of a review.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// Nothing forbidden was changed.
+    /// Nothing was changed that may not be.
     Allowed,
-    /// A forbidden field was changed.
+    /// Something was, and the update is denied.
     Denied,
+    /// Something was, and by the policy's actions the update is allowed all the same, with warnings or without.
+    Tolerated,
     /// The policy does not list the resource.
     NotApplicable,
-    /// The request lacks something; answered with code 400 in the review.
+    /// The request lacks something; the answer has code 400.
     BadRequest,
 }
 
 /// Decides one AdmissionReview.
-pub fn answer<'a>(_body: &'a [u8], _policy: &Policy) -> Result<Answer<'a>, NotAReview> {
-    Err(NotAReview("not yet".to_owned()))
+///
+/// An error means that there is nothing to answer a review to; it is for HTTP 400.
+pub fn answer<'a>(body: &'a [u8], policy: &Policy) -> Result<Answer<'a>, NotAReview> {
+    let Review { version, request } = Review::read(body)?;
+    let mut violations = Vec::new();
+    let (outcome, body) = match decide(&request, policy) {
+        Verdict::BadRequest(problem) => (Outcome::BadRequest, response::bad_request(version, &request, &problem)),
+        Verdict::NotApplicable => (Outcome::NotApplicable, response::allowed(version, &request)),
+        Verdict::Allowed => (Outcome::Allowed, response::allowed(version, &request)),
+        Verdict::Violated { found, mutable } => {
+            let denied = policy.takes(ValidationAction::Deny);
+            violations = found;
+            let body = response::violated(version, &request, policy, &violations, &mutable);
+            (if denied { Outcome::Denied } else { Outcome::Tolerated }, body)
+        }
+    };
+    let decision = Decision {
+        outcome,
+        operation: request.operation,
+        subresource: request.subresource,
+        uid: request.uid,
+        user: request.user.username.unwrap_or_default(),
+        namespace: request.namespace,
+        name: request.name,
+        dry_run: request.dry_run,
+        violations,
+    };
+    Ok(Answer { body, decision })
+}
+
+enum Verdict {
+    BadRequest(String),
+    NotApplicable,
+    Allowed,
+    Violated {
+        found: Vec<Violation>,
+        /// The fields that this user could have changed.
+        mutable: Vec<String>,
+    },
+}
+
+fn decide(request: &Request<'_>, policy: &Policy) -> Verdict {
+    if let Some(problem) = &request.problem {
+        return Verdict::BadRequest(problem.clone());
+    }
+    if request.resource.resource.is_empty() {
+        return Verdict::BadRequest("request.resource is missing".to_owned());
+    }
+    if !policy.lists(&request.resource.group, &request.resource.resource) {
+        return Verdict::NotApplicable;
+    }
+    match request.operation.as_ref() {
+        "UPDATE" => {}
+        "CREATE" | "DELETE" | "CONNECT" => return Verdict::Allowed,
+        "" => return Verdict::BadRequest("request.operation is missing".to_owned()),
+        _ => {
+            let problem = "request.operation is none of CREATE, UPDATE, DELETE and CONNECT";
+            return Verdict::BadRequest(problem.to_owned());
+        }
+    }
+    if request.subresource == "status" {
+        return Verdict::Allowed;
+    }
+    let (old, new) = match (&request.old_object, &request.object) {
+        (Some(old), Some(new)) => (old.root(), new.root()),
+        (None, _) => return Verdict::BadRequest("request.oldObject is missing: an UPDATE has one".to_owned()),
+        (_, None) => return Verdict::BadRequest("request.object is missing: an UPDATE has one".to_owned()),
+    };
+    update(request, old, new, policy)
+}
+
+fn update(request: &Request<'_>, old: Json<'_>, new: Json<'_>, policy: &Policy) -> Verdict {
+    let deletion = old.get("metadata").and_then(|metadata| metadata.get("deletionTimestamp"));
+    let circumstances = Circumstances {
+        user: request.user.username.as_deref().unwrap_or_default(),
+        groups: request.user.groups.as_deref().unwrap_or_default(),
+        subresource: &request.subresource,
+        deleting: deletion.is_some_and(|timestamp| timestamp.text() != "null"),
+        suspend_changed: suspended(old) != suspended(new),
+    };
+    let rules = Rules::new(policy, &circumstances);
+    let changes = if request.subresource == "scale" {
+        // A Scale is a view: only its spec is ever written to the object behind it.
+        let spec = vec![Token::Key(Cow::Borrowed("spec"))];
+        changes::changes(old.get("spec"), new.get("spec"), spec, &rules)
+    } else {
+        changes::changes(Some(old), Some(new), Vec::new(), &rules)
+    };
+    let found = verdict::violations(changes, &rules);
+    if found.is_empty() { Verdict::Allowed } else { Verdict::Violated { found, mutable: rules.mutable() } }
+}
+
+fn suspended(object: Json<'_>) -> bool {
+    let suspend = object.get("spec").and_then(|spec| spec.get("runPolicy")).and_then(|policy| policy.get("suspend"));
+    suspend.is_some_and(|suspend| suspend.text() == "true")
 }

@@ -1,0 +1,227 @@
+//! The policy: which fields of which resources may change, and for whom. A value that is read from a file
+//! ([`policy_file`](super::policy_file)); the code knows no path of its own.
+
+use super::{
+    field::{Pattern, Relation, Token},
+    policy_file,
+};
+
+/// What may change in an update, and what becomes of an update that changes more.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    pub(super) name: String,
+    pub(super) resources: Vec<Resource>,
+    pub(super) mutable_fields: Vec<Pattern>,
+    pub(super) immutable_fields: Vec<Pattern>,
+    pub(super) server_managed_fields: Vec<Pattern>,
+    pub(super) equality: Equality,
+    pub(super) exemptions: Vec<Exemption>,
+    pub(super) actions: Vec<ValidationAction>,
+    pub(super) reason: DenialReason,
+}
+
+/// A resource that a policy is for, in all its versions.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Resource {
+    pub(super) group: String,
+    pub(super) resource: String,
+}
+
+/// When two values count as the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+pub(super) enum Equality {
+    /// As Kubernetes has it: `null` and an empty list are absent, numbers and quantities compare by value.
+    #[default]
+    Semantic,
+    /// As JSON values.
+    Strict,
+}
+
+/// Fields that some may change, or at some times.
+#[derive(Debug, Clone)]
+pub(super) struct Exemption {
+    pub(super) users: Vec<String>,
+    pub(super) groups: Vec<String>,
+    pub(super) when: Option<Condition>,
+    /// Empty: the main resource only.
+    pub(super) subresources: Vec<String>,
+    pub(super) fields: Vec<Pattern>,
+}
+
+/// A state of the object, or a change of it, on which an exemption depends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+pub(super) enum Condition {
+    /// The old object has a deletion timestamp.
+    Deleting,
+    /// `spec.runPolicy.suspend` differs; absent is false.
+    SuspendChanged,
+}
+
+/// What becomes of a violation, as in `ValidatingAdmissionPolicyBinding.spec.validationActions`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+pub(super) enum ValidationAction {
+    /// The update is denied.
+    Deny,
+    /// The update is allowed with a warning for each field.
+    Warn,
+    /// The violations are in the audit annotations.
+    Audit,
+}
+
+/// The reason of a denial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+pub(super) enum DenialReason {
+    /// 422: `kubectl edit` opens the editor again.
+    #[default]
+    Invalid,
+    /// 403: for tools that delete and create anew what is invalid.
+    Forbidden,
+}
+
+/// Why a policy is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}{message}", Place(*at))]
+pub struct PolicyError {
+    pub(super) message: String,
+    pub(super) at: Option<(u64, u64)>,
+}
+
+/// Line and column, from 1, before a message.
+struct Place(Option<(u64, u64)>);
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.map_or(Ok(()), |(line, column)| write!(f, "line {line}, column {column}: "))
+    }
+}
+
+/// The built-in policies: name and text.
+const BUILT_IN: [(&str, &str); 1] = [("cci", include_str!("../policies/cci.yaml"))];
+
+impl Policy {
+    /// The built-in policy of that name: `cci`, the contract of Cloud Container Instance.
+    #[must_use]
+    pub fn builtin(name: &str) -> Option<Self> {
+        let (_, text) = BUILT_IN.iter().find(|(built_in, _)| *built_in == name)?;
+        Self::parse(text).ok()
+    }
+
+    /// The names of the built-in policies.
+    pub fn builtin_names() -> impl Iterator<Item = &'static str> {
+        BUILT_IN.iter().map(|(name, _)| *name)
+    }
+
+    /// Reads a policy, YAML or JSON.
+    pub fn parse(text: &str) -> Result<Self, PolicyError> {
+        policy_file::read(text)
+    }
+
+    /// The policy's name, as metrics, logs and audit annotations give it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn lists(&self, group: &str, resource: &str) -> bool {
+        self.resources.iter().any(|listed| listed.group == group && listed.resource == resource)
+    }
+
+    pub(super) fn takes(&self, action: ValidationAction) -> bool {
+        self.actions.contains(&action)
+    }
+}
+
+/// Who updates, and what is known of the update before its fields are compared.
+#[derive(Debug)]
+pub(super) struct Circumstances<'a> {
+    pub(super) user: &'a str,
+    pub(super) groups: &'a [String],
+    pub(super) subresource: &'a str,
+    pub(super) deleting: bool,
+    pub(super) suspend_changed: bool,
+}
+
+impl Exemption {
+    fn holds(&self, circumstances: &Circumstances<'_>) -> bool {
+        let everyone = self.users.is_empty() && self.groups.is_empty();
+        let subresource = circumstances.subresource;
+        (everyone
+            || self.users.iter().any(|user| user == circumstances.user)
+            || self.groups.iter().any(|group| circumstances.groups.contains(group)))
+            && match self.when {
+                None => true,
+                Some(Condition::Deleting) => circumstances.deleting,
+                Some(Condition::SuspendChanged) => circumstances.suspend_changed,
+            }
+            && if self.subresources.is_empty() {
+                subresource.is_empty()
+            } else {
+                self.subresources.iter().any(|listed| listed == subresource)
+            }
+    }
+}
+
+/// The part of a policy that is in force for one request.
+#[derive(Debug)]
+pub(super) struct Rules<'p> {
+    pub(super) equality: Equality,
+    fields: Vec<(&'p Pattern, Standing)>,
+    server_managed: &'p [Pattern],
+}
+
+/// Whether a field may change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    Mutable,
+    Immutable,
+}
+
+impl<'p> Rules<'p> {
+    /// What holds for one request. Of a subresource other than `status`, which nobody asks about, no field may change
+    /// but by an exemption: the policy's mutable fields are the main resource's.
+    pub(super) fn new(policy: &'p Policy, circumstances: &Circumstances<'_>) -> Self {
+        let mutable = if circumstances.subresource.is_empty() { &policy.mutable_fields[..] } else { &[] };
+        let exempt = policy.exemptions.iter().filter(|exemption| exemption.holds(circumstances));
+        let mutable = mutable.iter().chain(exempt.flat_map(|exemption| &exemption.fields));
+        let fields = mutable
+            .map(|field| (field, Standing::Mutable))
+            .chain(policy.immutable_fields.iter().map(|field| (field, Standing::Immutable)))
+            .collect();
+        Self { equality: policy.equality, fields, server_managed: &policy.server_managed_fields }
+    }
+
+    /// Whether the field at `path` may change: the most specific rule says so, between equals the immutable one.
+    pub(super) fn standing(&self, path: &[Token<'_>]) -> Standing {
+        self.fields
+            .iter()
+            .filter(|(field, _)| field.relation(path) == Relation::Covers)
+            .max_by_key(|(field, standing)| (field.specificity(), *standing == Standing::Immutable))
+            .map_or(Standing::Immutable, |(_, standing)| *standing)
+    }
+
+    /// The fields that may change, as the policy writes them.
+    pub(super) fn mutable(&self) -> Vec<String> {
+        let mutable = self.fields.iter().filter(|(_, standing)| *standing == Standing::Mutable);
+        mutable.map(|(field, _)| field.to_string()).collect()
+    }
+
+    /// Whether a rule speaks of a field that is below `path`.
+    pub(super) fn reach_below(&self, path: &[Token<'_>]) -> bool {
+        let below = |field: &Pattern| field.relation(path) == Relation::Below;
+        self.fields.iter().any(|(field, _)| below(field)) || self.server_managed.iter().any(below)
+    }
+
+    /// Whether a rule forbids a change of some field that is below `path`.
+    pub(super) fn fixed_below(&self, path: &[Token<'_>]) -> bool {
+        let fixed = |(field, standing): &(&Pattern, Standing)| {
+            *standing == Standing::Immutable && field.relation(path) == Relation::Below
+        };
+        self.fields.iter().any(fixed)
+    }
+
+    /// Whether the API server keeps the field at `path` itself, so that it is no part of the comparison.
+    pub(super) fn server_managed(&self, path: &[Token<'_>]) -> bool {
+        self.server_managed.iter().any(|field| field.relation(path) == Relation::Covers)
+    }
+}

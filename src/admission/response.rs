@@ -1,0 +1,251 @@
+//! The AdmissionReview that answers: what the API server passes on to the user, and what it writes to its audit log.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Status, StatusCause, StatusDetails};
+use serde::Serialize;
+
+use super::{
+    policy::{DenialReason, Policy, ValidationAction},
+    review::{Request, Version},
+    verdict::{Detail, Violation},
+};
+
+/// The largest answer, in bytes.
+pub const MAX_RESPONSE: usize = 16 * 1024;
+/// The most causes; one more says how many there are beyond.
+const MAX_CAUSES: usize = 32;
+/// The longest audit annotation, in bytes. (The API server's limit is 10 KiB.)
+const MAX_ANNOTATION: usize = 1024;
+/// The longest warning, in bytes. (The API server cuts at 256 once all of them are over 4096.)
+const MAX_WARNING: usize = 256;
+/// The longest name, kind or group that is repeated, in bytes: what a DNS name may have.
+const MAX_NAME: usize = 253;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Review<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    response: Response<'a>,
+}
+
+/// `AdmissionResponse`
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Response<'a> {
+    uid: &'a str,
+    allowed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Status>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    audit_annotations: BTreeMap<&'static str, String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+}
+
+impl<'a> Response<'a> {
+    fn new(uid: &'a str, allowed: bool) -> Self {
+        Self { uid, allowed, status: None, audit_annotations: BTreeMap::new(), warnings: Vec::new() }
+    }
+
+    fn to_bytes(self, version: Version) -> Vec<u8> {
+        let review = Review { api_version: version.api_version(), kind: "AdmissionReview", response: self };
+        // Serializing strings, numbers and maps with string keys into memory does not fail; if it did, an empty body
+        // is an answer that the API server takes for none, and so refuses the update.
+        serde_json::to_vec(&review).unwrap_or_default()
+    }
+}
+
+/// The answer that lets an update through.
+pub(super) fn allowed(version: Version, request: &Request<'_>) -> Vec<u8> {
+    Response::new(&request.uid, true).to_bytes(version)
+}
+
+/// The answer to a request that lacks something.
+pub(super) fn bad_request(version: Version, request: &Request<'_>, problem: &str) -> Vec<u8> {
+    let mut response = Response::new(&request.uid, false);
+    response.status = Some(Status {
+        status: Some("Failure".to_owned()),
+        code: Some(400),
+        reason: Some("BadRequest".to_owned()),
+        message: Some(problem.to_owned()),
+        ..Status::default()
+    });
+    response.to_bytes(version)
+}
+
+/// The answer to an update with violations, which by the policy's actions is denied or not.
+pub(super) fn violated(
+    version: Version,
+    request: &Request<'_>,
+    policy: &Policy,
+    violations: &[Violation],
+    mutable: &[String],
+) -> Vec<u8> {
+    let mut shown = violations.len().min(MAX_CAUSES);
+    loop {
+        let body = with_causes(version, request, policy, violations, shown, mutable);
+        if body.len() < MAX_RESPONSE || shown == 0 {
+            return body;
+        }
+        shown /= 2;
+    }
+}
+
+fn with_causes(
+    version: Version,
+    request: &Request<'_>,
+    policy: &Policy,
+    violations: &[Violation],
+    shown: usize,
+    mutable: &[String],
+) -> Vec<u8> {
+    let denied = policy.takes(ValidationAction::Deny);
+    let mut response = Response::new(&request.uid, !denied);
+    response.audit_annotations.insert("policy", cut(&policy.name, MAX_ANNOTATION));
+    let paths = violations.iter().map(|violation| violation.path.as_str());
+    response.audit_annotations.insert("violations", joined(paths, ",", MAX_ANNOTATION));
+    let causes = causes(policy.reason, violations, shown);
+    if denied {
+        response.status = Some(status(request, policy.reason, causes));
+        response.warnings.push(changeable(mutable));
+    } else if policy.takes(ValidationAction::Warn) {
+        response.warnings = causes.into_iter().map(|cause| cut(&written(&cause), MAX_WARNING)).collect();
+    }
+    response.to_bytes(version)
+}
+
+fn causes(reason: DenialReason, violations: &[Violation], shown: usize) -> Vec<StatusCause> {
+    let cause = |field: &str, message: String| StatusCause {
+        field: Some(field.to_owned()),
+        message: Some(message),
+        reason: Some("FieldValueForbidden".to_owned()),
+    };
+    let rule = match reason {
+        DenialReason::Invalid => "field is immutable",
+        // Tools that look for "immutable" in a message delete the object and create it anew.
+        DenialReason::Forbidden => "field may not be changed",
+    };
+    let mut causes: Vec<_> = violations
+        .iter()
+        .take(shown)
+        .map(|Violation { path, detail }| cause(path, format!("Forbidden: {rule}{}", told(detail))))
+        .collect();
+    let more = violations.len() - shown;
+    if more > 0 {
+        let fields = if more == 1 { "field" } else { "fields" };
+        causes.push(cause("(more)", format!("Forbidden: {more} more {fields} changed")));
+    }
+    causes
+}
+
+fn told(detail: &Detail) -> String {
+    match detail {
+        Detail::Added => " (added)".to_owned(),
+        Detail::Removed => " (removed)".to_owned(),
+        Detail::Reordered => " (order changed)".to_owned(),
+        Detail::Replaced(Some((old, new))) => format!(" (was {old}, now {new})"),
+        Detail::Replaced(None) => String::new(),
+    }
+}
+
+/// A cause as `apierrors.NewInvalid` writes it.
+fn written(cause: &StatusCause) -> String {
+    let text = |part: &Option<String>| part.clone().unwrap_or_default();
+    format!("{}: {}", text(&cause.field), text(&cause.message))
+}
+
+fn status(request: &Request<'_>, reason: DenialReason, causes: Vec<StatusCause>) -> Status {
+    let (group, kind) = object_kind(request);
+    let (group, kind, name) = (cut(group, MAX_NAME), cut(kind, MAX_NAME), cut(&request.name, MAX_NAME));
+    let written: Vec<_> = causes.iter().map(written).collect();
+    let written = if let [one] = &written[..] { one.clone() } else { format!("[{}]", written.join(", ")) };
+    let qualified = |name: &str| if group.is_empty() { name.to_owned() } else { format!("{name}.{group}") };
+    let (code, reason, message) = match reason {
+        DenialReason::Invalid => (422, "Invalid", format!("{} \"{name}\" is invalid: {written}", qualified(&kind))),
+        DenialReason::Forbidden => {
+            let resource = qualified(&cut(&request.resource.resource, MAX_NAME));
+            (403, "Forbidden", format!("{resource} \"{name}\" is forbidden: {written}"))
+        }
+    };
+    Status {
+        status: Some("Failure".to_owned()),
+        code: Some(code),
+        reason: Some(reason.to_owned()),
+        message: Some(message),
+        details: Some(StatusDetails {
+            name: Some(name),
+            group: Some(group),
+            kind: Some(kind),
+            causes: Some(causes),
+            ..StatusDetails::default()
+        }),
+        ..Status::default()
+    }
+}
+
+/// Group and kind of the object that the user knows: a `Scale` is but a view of it.
+fn object_kind<'r>(request: &'r Request<'_>) -> (&'r str, &'r str) {
+    if request.subresource != "scale" {
+        return (&request.kind.group, &request.kind.kind);
+    }
+    // A review of a subresource names the kind of the view only. These are the resources Kubeflow's job kinds have.
+    let kind = match request.resource.resource.as_ref() {
+        "jaxjobs" => "JAXJob",
+        "mpijobs" => "MPIJob",
+        "mxjobs" => "MXJob",
+        "paddlejobs" => "PaddleJob",
+        "pytorchjobs" => "PyTorchJob",
+        "tfjobs" => "TFJob",
+        "xgboostjobs" => "XGBoostJob",
+        _ => return (&request.kind.group, &request.kind.kind),
+    };
+    (&request.resource.group, kind)
+}
+
+/// The warning of a denial: kubectl shows it where it drops the status' message.
+fn changeable(mutable: &[String]) -> String {
+    if mutable.is_empty() {
+        return "no field can be changed here".to_owned();
+    }
+    let intro = "only these fields can be changed: ";
+    let fields = mutable.iter().map(String::as_str);
+    format!("{intro}{}", joined(fields, ", ", MAX_WARNING - intro.len()))
+}
+
+/// The parts as one text of at most `limit` bytes; the last part then says how many are left out.
+pub(super) fn joined<'p>(parts: impl ExactSizeIterator<Item = &'p str>, separator: &str, limit: usize) -> String {
+    // Room for "and 4294967295 more".
+    const MORE: usize = 24;
+    let mut text = String::new();
+    let mut left = parts.len();
+    for part in parts {
+        let needed = text.len() + separator.len() + part.len();
+        let room = if left == 1 { limit } else { limit - MORE };
+        if needed > room {
+            let separator = if text.is_empty() { "" } else { separator };
+            text.push_str(&format!("{separator}and {left} more"));
+            return text;
+        }
+        if !text.is_empty() {
+            text.push_str(separator);
+        }
+        text.push_str(part);
+        left -= 1;
+    }
+    text
+}
+
+/// The text, cut to `limit` bytes; three dots tell that it was.
+pub(super) fn cut(text: &str, limit: usize) -> String {
+    const DOTS: &str = "...";
+    if text.len() <= limit {
+        return text.to_owned();
+    }
+    let mut end = limit - DOTS.len();
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}{DOTS}", &text[..end])
+}

@@ -66,6 +66,7 @@ struct Answered {
 
 #[derive(Deserialize)]
 struct Response {
+    allowed: bool,
     status: Option<Status>,
     #[serde(default)]
     warnings: Vec<String>,
@@ -85,7 +86,7 @@ fn check(args: &CheckArgs) -> Result<bool, CheckError> {
     let answer = admission::answer(review.as_bytes(), &policy)
         .map_err(|error| CheckError::Review { name: name.clone(), message: error.to_string() })?;
     let answered: Answered = serde_json::from_slice(&answer.body)?;
-    let allowed = matches!(answer.decision.outcome, Outcome::Allowed | Outcome::NotApplicable);
+    let allowed = answered.response.allowed;
     match args.output {
         Output::Json => print_json(&answer)?,
         Output::Text if allowed => {

@@ -36,14 +36,16 @@ struct Request<'a> {
 struct Kind<'a> {
     group: &'a str,
     version: &'a str,
-    kind: &'a str,
+    #[serde(rename = "kind")]
+    name: &'a str,
 }
 
 #[derive(Serialize)]
 struct Resource<'a> {
     group: &'a str,
     version: &'a str,
-    resource: &'a str,
+    #[serde(rename = "resource")]
+    name: &'a str,
 }
 
 #[derive(Serialize)]
@@ -65,16 +67,16 @@ pub(super) fn update(
     let resource = plural(&identity.kind);
     let resource = if subresource == "scale" {
         // A Scale does not say of what it is one; here it is of what the guard is for.
-        Resource { group: "kubeflow.org", version: "v1", resource: "pytorchjobs" }
+        Resource { group: "kubeflow.org", version: "v1", name: "pytorchjobs" }
     } else {
-        Resource { group, version, resource: &resource }
+        Resource { group, version, name: &resource }
     };
     serde_json::to_string(&Review {
         api_version: "admission.k8s.io/v1",
         kind: "AdmissionReview",
         request: Request {
             uid: "check",
-            kind: Kind { group, version, kind: &identity.kind },
+            kind: Kind { group, version, name: &identity.kind },
             resource,
             sub_resource: subresource,
             name: &identity.name,

@@ -41,10 +41,7 @@ pub(crate) fn number(spelling: &str) -> Amount {
 
 /// The amount of a quantity, written as a string or a number; none where it is no quantity.
 pub(crate) fn quantity(tree: &Tree) -> Option<Amount> {
-    let text = match tree {
-        Tree::Text(text) | Tree::Number(text) => text,
-        _ => return None,
-    };
+    let (Tree::Text(text) | Tree::Number(text)) = tree else { return None };
     for (count, suffix) in (1_u32..).zip(["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"]) {
         if let Some(text) = text.strip_suffix(suffix) {
             return Some((0..count).fold(plain(text, 0)?, |amount, _| amount.times_1024()));

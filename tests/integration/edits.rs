@@ -154,7 +154,9 @@ fn change(target: &mut Tree, action: &Action) {
             }
         }
         (Action::Lengthen(character), Tree::Text(text)) => text.push(*character),
-        (Action::Lengthen(_), Tree::Number(spelling)) => spelling.push('0'),
+        (Action::Lengthen(_), Tree::Number(spelling)) => {
+            spelling.push_str(if ["0", "-0"].contains(&spelling.as_str()) { ".01" } else { "0" });
+        }
         _ => {}
     }
 }

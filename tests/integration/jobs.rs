@@ -9,7 +9,7 @@ use crate::tree::Tree;
 const WORDS: [&str; 8] = ["a", "b", "main", "side", "data", "x-1", "Up", "_u"];
 
 /// Keys as labels and annotations have them.
-const ODD_KEYS: [&str; 7] = ["app", "example.com/owner", "a.b", "0", "kueue.x-k8s.io/queue-name", "ключ", "with space"];
+pub(crate) const ODD_KEYS: [&str; 7] = ["app", "example.com/owner", "a.b", "0", "kueue.x-k8s.io/queue-name", "ключ", "with space"];
 
 /// A job as an API server would show it.
 pub(crate) fn job() -> BoxedStrategy<Tree> {
@@ -163,8 +163,13 @@ fn fields(members: Vec<(&'static str, f64, BoxedStrategy<Tree>)>) -> BoxedStrate
         .into_iter()
         .map(|(key, probability, member)| {
             // A few are null or empty, which is the same as not being there, or is not.
-            let member = prop_oneof![40 => member, 1 => empty()];
-            option::weighted(probability, member).prop_map(move |member| member.map(|member| (key, member)))
+            let member = prop_oneof![40 => member, 1 => empty()].prop_map(Some);
+            let member = if probability < 1.0 {
+                option::weighted(probability, member).prop_map(Option::flatten).boxed()
+            } else {
+                member.boxed()
+            };
+            member.prop_map(move |member| member.map(|member| (key, member)))
         })
         .collect();
     members.prop_map(|members| Tree::map(members.into_iter().flatten())).boxed()

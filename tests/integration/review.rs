@@ -128,9 +128,10 @@ pub(crate) fn ask_policy(body: &[u8], policy: &Policy) -> Result<Answered, NotAR
     let json: Value = serde_json::from_str(&text).expect("the answer is JSON");
     let decision = answer.decision;
     let allowed = json["response"]["allowed"].as_bool().expect("allowed is a boolean");
-    assert_eq!(allowed, matches!(decision.outcome, Outcome::Allowed | Outcome::NotApplicable), "{text}");
+    assert_eq!(allowed, !matches!(decision.outcome, Outcome::Denied | Outcome::BadRequest), "{text}");
     assert_eq!(allowed, json["response"]["status"].is_null(), "a status on a denial and only there: {text}");
     assert_eq!(json["kind"], "AdmissionReview");
     assert_eq!(json["response"]["uid"], *decision.uid);
-    Ok(Answered { outcome: decision.outcome, violations: decision.violations, text, json })
+    let violations = decision.violations.into_iter().map(|violation| violation.path).collect();
+    Ok(Answered { outcome: decision.outcome, violations, text, json })
 }

@@ -72,14 +72,17 @@ impl Tree {
         }
     }
 
-    /// Every string value in it, keys not included, except the names of list elements, which are part of paths.
-    pub(crate) fn secrets<'a>(&'a self, found: &mut Vec<&'a str>) {
+    /// Every string value in it, keys not included: the values of `name`, which are part of paths, and the others.
+    pub(crate) fn secrets<'a>(&'a self, found: &mut Vec<&'a str>, names: &mut Vec<&'a str>) {
         match self {
             Self::Text(text) => found.push(text),
-            Self::List(items) => items.iter().for_each(|item| item.secrets(found)),
+            Self::List(items) => items.iter().for_each(|item| item.secrets(found, names)),
             Self::Map(members) => {
-                for member in members.iter().filter(|(key, _)| *key != "name").map(|(_, member)| member) {
-                    member.secrets(found);
+                for (key, member) in members {
+                    match member {
+                        Self::Text(name) if key == "name" => names.push(name),
+                        member => member.secrets(found, names),
+                    }
                 }
             }
             _ => {}

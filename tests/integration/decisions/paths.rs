@@ -63,5 +63,5 @@ fn control_characters_in_keys_are_escaped() {
     let answer = update.review().ask();
     let [field] = &answer.violations[..] else { panic!("one violation: {:?}", answer.violations) };
     assert!(field.starts_with("spec.x[a") && !field.contains(char::is_control), "{field:?}");
-    assert!(!answer.text.contains("\\n") && !answer.text.contains("\\u001b"), "{}", answer.text);
+    assert!(!answer.text.contains("\\u001b"), "escaped once, and for the reader of the text: {}", answer.text);
 }

@@ -235,15 +235,18 @@ impl<'t> Aligner<'_, 't> {
         let (mut olds, mut news) = (old.members(), new.members());
         let (old, new) = loop {
             match (olds.next(), news.next()) {
-                (Some((key, old)), Some((same, new))) if key == same => {
-                    self.below(Token::Key(key), Some(old), Some(new), documents);
+                (Some((key, old)), Some((same, new))) if key.text() == same.text() => {
+                    if old.text() != new.text() {
+                        self.below(Token::Key(key.string()), Some(old), Some(new), documents);
+                    }
                 }
                 ends => break ends,
             }
         };
         // Of a key that comes twice the last value counts, as it does for Go.
-        let olds: HashMap<_, _> = old.into_iter().chain(olds).collect();
-        let mut news: HashMap<_, _> = new.into_iter().chain(news).collect();
+        let by_key = |(key, value): (Json<'t>, Json<'t>)| (key.string(), value);
+        let olds: HashMap<_, _> = old.into_iter().chain(olds).map(by_key).collect();
+        let mut news: HashMap<_, _> = new.into_iter().chain(news).map(by_key).collect();
         for (key, old) in olds {
             let new = news.remove(&key);
             self.below(Token::Key(key), Some(old), new, documents);
@@ -325,7 +328,7 @@ impl<'t> Aligner<'_, 't> {
         };
         if value.kind() == Kind::Map {
             for (key, value) in value.members() {
-                member(self, Token::Key(key), value);
+                member(self, Token::Key(key.string()), value);
             }
         } else {
             let elements: Vec<_> = value.elements().collect();
@@ -346,7 +349,7 @@ fn same_text(old: Option<Json<'_>>, new: Option<Json<'_>>) -> bool {
 /// A number or a boolean as it is written; `hidden` in place of all else.
 fn shown(value: Json<'_>, hidden: Value) -> Value {
     match value.kind() {
-        Kind::Number | Kind::Bool if value.text().len() <= MAX_NUMBER => Value::String(value.text().to_owned()),
+        Kind::Number | Kind::Bool if value.text().len() <= MAX_NUMBER => Value::String(value.string().into_owned()),
         _ => hidden,
     }
 }

@@ -165,7 +165,7 @@ fn update(request: &Request<'_>, old: Json<'_>, new: Json<'_>, policy: &Policy) 
         user: request.user.username.as_deref().unwrap_or_default(),
         groups: request.user.groups.as_deref().unwrap_or_default(),
         subresource: &request.subresource,
-        deleting: deletion.is_some_and(|timestamp| timestamp.text() != "null"),
+        deleting: deletion.is_some_and(|timestamp| timestamp.text() != b"null"),
         suspend_changed: suspended(old) != suspended(new),
     };
     let rules = Rules::new(policy, &circumstances);
@@ -182,5 +182,5 @@ fn update(request: &Request<'_>, old: Json<'_>, new: Json<'_>, policy: &Policy) 
 
 fn suspended(object: Json<'_>) -> bool {
     let suspend = object.get("spec").and_then(|spec| spec.get("runPolicy")).and_then(|policy| policy.get("suspend"));
-    suspend.is_some_and(|suspend| suspend.text() == "true")
+    suspend.is_some_and(|suspend| suspend.text() == b"true")
 }

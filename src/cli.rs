@@ -143,7 +143,7 @@ pub struct CertsArgs {
     /// How many days the certificates are valid.
     #[arg(long, value_name = "DAYS", default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=36500))]
     pub days: u32,
-    /// Print the CA's caBundle for a ValidatingWebhookConfiguration: base64 on one line.
+    /// Print the CA for the `caBundle` of a ValidatingWebhookConfiguration: base64 on one line.
     #[arg(long)]
     pub print_ca_bundle: bool,
     /// Overwrite keys and certificates that are there.

@@ -51,7 +51,7 @@ impl Equality {
             Kind::Map => {
                 is_by_value(path)
                     && value.members().all(|(key, member)| {
-                        path.push(Token::Key(key));
+                        path.push(Token::Key(key.string()));
                         let absent = self.is_absent(member, path);
                         path.pop();
                         absent
@@ -81,7 +81,7 @@ impl Equality {
         match (old.kind(), new.kind()) {
             (Kind::String, Kind::String) => old.string() == new.string(),
             (Kind::Number, Kind::Number) if semantic => {
-                let number = |value: Json<'_>| Decimal::parse(value.text());
+                let number = |value: Json<'_>| Decimal::parse(&value.string());
                 old.text() == new.text() || (number(old).is_some() && number(old) == number(new))
             }
             (Kind::Number, Kind::Number) => same_json_number(old.text(), new.text()),
@@ -91,7 +91,7 @@ impl Equality {
 }
 
 /// JSON numbers as `serde_json` holds them: `1` and `1.0` are two.
-fn same_json_number(old: &str, new: &str) -> bool {
-    let number = |text: &str| serde_json::from_str::<serde_json::Number>(text).ok();
+fn same_json_number(old: &[u8], new: &[u8]) -> bool {
+    let number = |text: &[u8]| serde_json::from_slice::<serde_json::Number>(text).ok();
     old == new || (number(old).is_some() && number(old) == number(new))
 }

@@ -212,9 +212,9 @@ impl<'a> Request<'a> {
         Ok(None)
     }
 
-    fn read_member(&mut self, key: &str, text: &'a str) {
+    fn read_member(&mut self, key: &str, text: &'a [u8]) {
         // What is null is missing, as for Go.
-        if text == "null" {
+        if text == b"null" {
             return;
         }
         let understood = match key {
@@ -223,10 +223,10 @@ impl<'a> Request<'a> {
             "subResource" => set(&mut self.subresource, string(text)),
             "name" => set(&mut self.name, string(text)),
             "namespace" => set(&mut self.namespace, string(text)),
-            "kind" => set(&mut self.kind, serde_json::from_str(text).ok()),
-            "resource" => set(&mut self.resource, serde_json::from_str(text).ok()),
-            "userInfo" => set(&mut self.user, serde_json::from_str(text).ok()),
-            "dryRun" => set(&mut self.dry_run, serde_json::from_str(text).ok()),
+            "kind" => set(&mut self.kind, serde_json::from_slice(text).ok()),
+            "resource" => set(&mut self.resource, serde_json::from_slice(text).ok()),
+            "userInfo" => set(&mut self.user, serde_json::from_slice(text).ok()),
+            "dryRun" => set(&mut self.dry_run, serde_json::from_slice(text).ok()),
             _ => true,
         };
         if !understood {
@@ -250,6 +250,6 @@ fn set<T>(field: &mut T, value: Option<T>) -> bool {
     understood
 }
 
-fn string(text: &str) -> Option<Cow<'_, str>> {
-    text.starts_with('"').then(|| unquote(text))
+fn string(text: &[u8]) -> Option<Cow<'_, str>> {
+    text.starts_with(b"\"").then(|| unquote(text))
 }

@@ -186,7 +186,7 @@ impl Folder {
         store::replace(&self.cert(), leaf.cert_pem.as_bytes(), store::Mode::Public)
     }
 
-    /// The CA's certificate as it was written, which is what a caBundle holds in base64.
+    /// The CA's certificate as it was written, which is what a `caBundle` holds in base64.
     pub fn ca_bundle(&self) -> Result<Vec<u8>, CertificateError> {
         let pem = store::read(&self.ca_cert())?;
         Validity::of_pem(&pem)

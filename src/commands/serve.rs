@@ -118,8 +118,9 @@ fn tls_files(
             info!("the local CA was at its end: made a new one in {LOCAL_CERTIFICATES}/; trust ca.crt anew");
         }
     }
-    let ca = folder.ca_cert();
-    Ok((TlsFiles { cert: folder.cert(), key: folder.key(), client_ca }, Some(ca)))
+    // Somebody who put their own certificate there need not have put its CA beside it.
+    let ca = Some(folder.ca_cert()).filter(|ca| ca.exists());
+    Ok((TlsFiles { cert: folder.cert(), key: folder.key(), client_ca }, ca))
 }
 
 /// Where this machine itself reaches the server.
@@ -132,7 +133,12 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 }
 
 fn log_to_stderr(format: LogFormat) {
-    let logs = tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(LevelFilter::INFO).with_target(false);
+    let logs = tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        // Whoever read the log may be gone: that is no reason to stop answering, and the complaint would go the same way.
+        .log_internal_errors(false)
+        .with_max_level(LevelFilter::INFO)
+        .with_target(false);
     match format {
         LogFormat::Text => logs.init(),
         LogFormat::Json => logs.json().flatten_event(true).init(),

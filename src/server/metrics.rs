@@ -17,6 +17,8 @@ use crate::{
 const DECISION_SECONDS: [f64; 17] =
     [5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0];
 
+/// Every status code the webhook answers with.
+const CODES: [u16; 8] = [200, 400, 404, 405, 408, 413, 415, 503];
 const OPERATIONS: [&str; 4] = ["CREATE", "UPDATE", "DELETE", "CONNECT"];
 const SUBRESOURCES: [&str; 3] = ["", "status", "scale"];
 const TOP_LEVEL_FIELDS: [&str; 5] = ["metadata", "spec", "status", "apiVersion", "kind"];
@@ -113,6 +115,12 @@ impl Metrics {
         for reason in [HandshakeFailure::Timeout, HandshakeFailure::PlainHttp, HandshakeFailure::Tls] {
             drop(self.handshake_failures.get_or_create(&[("reason", reason.label())]));
         }
+        for code in CODES {
+            drop(self.responses.get_or_create(&[("code", code)]));
+        }
+        for field in TOP_LEVEL_FIELDS.into_iter().chain([OTHER]) {
+            drop(self.violations.get_or_create(&[("field", field)]));
+        }
         for outcome in [Outcome::Allowed, Outcome::Denied] {
             drop(self.decisions.get_or_create(&decision_labels("UPDATE", "", outcome)));
         }
@@ -123,8 +131,8 @@ impl Metrics {
         self.decisions
             .get_or_create(&decision_labels(&decision.operation, &decision.subresource, decision.outcome))
             .inc();
-        for path in &decision.violations {
-            let field = path.split(['.', '[']).next().unwrap_or_default();
+        for violation in &decision.violations {
+            let field = violation.path.split(['.', '[']).next().unwrap_or_default();
             self.violations.get_or_create(&[("field", known(field, &TOP_LEVEL_FIELDS))]).inc();
         }
     }
@@ -172,6 +180,7 @@ fn decision_labels(operation: &str, subresource: &str, outcome: Outcome) -> Labe
     let result = match outcome {
         Outcome::Allowed => "allowed",
         Outcome::Denied => "denied",
+        Outcome::Tolerated => "tolerated",
         Outcome::NotApplicable => "not_applicable",
         Outcome::BadRequest => "bad_request",
     };

@@ -148,12 +148,11 @@ impl Bound {
         tokio::select! {
             biased;
             second = signals.next() => return Ok(Ending::Cut(second)),
-            drained = within(self.drain_timeout, drained(&state, &mut accept)) => match drained {
-                Ok(()) => info!("stopped"),
-                Err(_) => {
-                    let connections = state.metrics.connections_open.get();
-                    warn!(connections, "stopped before all connections were done");
-                }
+            drained = within(self.drain_timeout, drained(&state, &mut accept)) => if drained.is_ok() {
+                info!("stopped");
+            } else {
+                let connections = state.metrics.connections_open.get();
+                warn!(connections, "stopped before all connections were done");
             },
         }
         Ok(Ending::Stopped)

@@ -129,3 +129,71 @@ impl Reloader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use rcgen::{CertificateParams, KeyPair};
+
+    use super::*;
+
+    fn pair() -> (String, String) {
+        let key = KeyPair::generate().expect("a key");
+        let cert = CertificateParams::default().self_signed(&key).expect("a certificate");
+        (cert.pem(), key.serialize_pem())
+    }
+
+    fn look(files: &TlsFiles, cert: &str, key: &str) -> Look {
+        fs::write(&files.cert, cert).expect("a file");
+        fs::write(&files.key, key).expect("a file");
+        Material::read(files).map_err(|error| error.to_string())
+    }
+
+    fn name(finding: &Finding) -> &str {
+        match finding {
+            Finding::Same => "same",
+            Finding::Taken(_) => "taken",
+            Finding::Refused(reason) => reason,
+        }
+    }
+
+    #[test]
+    fn judges_each_change_once_and_only_when_it_stays() {
+        let dir = tempfile::TempDir::new().expect("a folder");
+        let files = TlsFiles { cert: dir.path().join("tls.crt"), key: dir.path().join("tls.key"), client_ca: None };
+        let ((cert_a, key_a), (cert_b, key_b)) = (pair(), pair());
+        let a = look(&files, &cert_a, &key_a);
+        let (mut reloader, _) = Reloader::start(files.clone()).expect("the first pair serves");
+        let half = look(&files, &cert_b, &key_a);
+        let b = look(&files, &cert_b, &key_b);
+        let gone: Look = Err("tls.crt: gone".to_owned());
+        let refused = format!("{}: this is not the key", files.key.display());
+
+        for (look, found) in [
+            (&a, "same"),
+            // Seen in the middle of a swap, and never again.
+            (&half, "same"),
+            (&b, "same"),
+            (&b, "taken"),
+            (&b, "same"),
+            // A pair that stays bad is refused once.
+            (&half, "same"),
+            (&half, refused.as_str()),
+            (&half, "same"),
+            (&half, "same"),
+            (&gone, "same"),
+            (&gone, "tls.crt: gone"),
+            (&gone, "same"),
+            // Back to what serves, by way of another.
+            (&a, "same"),
+            (&b, "same"),
+            (&a, "same"),
+            (&a, "taken"),
+            (&a, "same"),
+        ] {
+            let finding = reloader.judge(look.clone());
+            assert!(name(&finding).starts_with(found), "{} where {found} was due", name(&finding));
+        }
+    }
+}

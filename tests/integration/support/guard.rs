@@ -57,6 +57,8 @@ struct Log {
 struct LogState {
     lines: Vec<String>,
     ended: bool,
+    /// Nobody wants to read on.
+    deaf: bool,
 }
 
 impl Start {
@@ -104,15 +106,19 @@ impl Start {
         let writer = Arc::clone(&log);
         thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                writer.state.lock().expect("no test panics with the log").lines.push(line);
+                let mut state = writer.state.lock().expect("no test panics with the log");
+                state.lines.push(line);
                 writer.grew.notify_all();
+                if state.deaf {
+                    break;
+                }
             }
             writer.state.lock().expect("no test panics with the log").ended = true;
             writer.grew.notify_all();
         });
         let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
         let mut guard = Guard { child, log, dir: self.dir, address: unknown, admin: unknown };
-        let line = guard.await_log("serving");
+        let line = guard.await_log("admin");
         guard.address = value(&line, "address");
         guard.admin = value(&line, "admin");
         guard
@@ -181,6 +187,17 @@ impl Guard {
     /// All it wrote so far.
     pub(crate) fn log(&self) -> String {
         self.log.state.lock().expect("no test panics with the log").lines.join("\n")
+    }
+
+    /// Closes the other end of its standard error once it has written one more line.
+    pub(crate) fn stop_reading_its_log(&self) {
+        self.log.state.lock().expect("no test panics with the log").deaf = true;
+    }
+
+    /// Whether the other end of its standard error is closed.
+    #[track_caller]
+    pub(crate) fn await_deaf(&self) {
+        eventually("its log is closed", || self.log.state.lock().expect("no test panics with the log").ended);
     }
 
     /// Asks the admin port, and gives the status code and the body.

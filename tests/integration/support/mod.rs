@@ -11,7 +11,7 @@ use std::{
 };
 
 /// Far beyond what anything here takes on a loaded machine: who waits this long waits for ever.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Waits until the condition holds.
 #[track_caller]

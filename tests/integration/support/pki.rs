@@ -49,7 +49,7 @@ impl Authority {
 
     /// A serving certificate for 127.0.0.1 that ends with the beginning of this year.
     pub(crate) fn server_until(&self, year: i32) -> Pair {
-        self.sign(server_params(year), &KeyPair::generate().expect("a key"))
+        self.sign(&server_params(year), &KeyPair::generate().expect("a key"))
     }
 
     /// A serving certificate for a key that exists.
@@ -57,17 +57,17 @@ impl Authority {
         let key = KeyPair::from_pem_and_sign_algo(pkcs8, &PKCS_RSA_SHA256)
             .or_else(|_| KeyPair::from_pem(pkcs8))
             .expect("a key");
-        self.sign(server_params(2099), &key)
+        self.sign(&server_params(2099), &key)
     }
 
     /// A client's certificate.
     pub(crate) fn client(&self) -> Pair {
         let mut params = params("client", 2099);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        self.sign(params, &KeyPair::generate().expect("a key"))
+        self.sign(&params, &KeyPair::generate().expect("a key"))
     }
 
-    fn sign(&self, params: CertificateParams, key: &KeyPair) -> Pair {
+    fn sign(&self, params: &CertificateParams, key: &KeyPair) -> Pair {
         let cert = params.signed_by(key, &self.issuer).expect("a certificate");
         Pair { cert: cert.pem(), key: key.serialize_pem() }
     }

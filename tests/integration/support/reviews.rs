@@ -23,6 +23,7 @@ pub(crate) fn allowed_of(bytes: usize) -> String {
 }
 
 /// An update of a job from one spec to another.
+#[allow(clippy::needless_pass_by_value, reason = "callers write the objects in place")]
 pub(crate) fn update(old: Value, new: Value) -> Value {
     json!({
         "apiVersion": "admission.k8s.io/v1",
@@ -37,15 +38,15 @@ pub(crate) fn update(old: Value, new: Value) -> Value {
             "namespace": "team-a",
             "operation": "UPDATE",
             "userInfo": { "username": "alice", "groups": ["system:authenticated"] },
-            "oldObject": object(old),
-            "object": object(new),
+            "oldObject": object(&old),
+            "object": object(&new),
             "dryRun": false,
             "options": { "kind": "UpdateOptions", "apiVersion": "meta.k8s.io/v1" },
         },
     })
 }
 
-fn object(spec: Value) -> Value {
+fn object(spec: &Value) -> Value {
     json!({
         "apiVersion": "kubeflow.org/v1",
         "kind": "PyTorchJob",

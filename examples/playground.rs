@@ -49,7 +49,7 @@ fn play() -> io::Result<()> {
     let this = env::current_exe()?;
     let certs = session.folder().join("guard");
     harness::make_certificates(&this, &certs)?;
-    let guard = Guard::start(&session, &this, &certs, ([127, 0, 0, 1], 0).into())?;
+    let guard = Guard::start(&session, &this, &certs, harness::free_address()?)?;
     guard
         .register(&plane, Registration { name: "pytorchjob-guard", only: None, host: "127.0.0.1", probe: NAMESPACE })?;
 

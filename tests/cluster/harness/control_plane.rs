@@ -3,7 +3,6 @@
 use std::{
     fs,
     io::{self, Write as _},
-    net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::Arc,
@@ -12,7 +11,7 @@ use std::{
 use rcgen::KeyPair;
 use serde_json::{Value, json};
 
-use super::{Process, Programs, Session, until};
+use super::{Process, Programs, Session, free_address, until};
 
 /// The user who may do everything.
 pub(crate) const ADMIN: &str = "admin";
@@ -82,7 +81,7 @@ impl ControlPlane {
             folder.join("users.csv"),
             USERS.map(|(name, groups)| format!("{},{name},{name},{groups}\n", token(name))).concat(),
         )?;
-        let port = free_port()?;
+        let port = free_address()?.port();
         let api_server = session.spawn(
             folder.join("kube-apiserver.log"),
             Command::new(&programs.kube_apiserver)
@@ -201,9 +200,4 @@ fn option(name: &str, path: &Path) -> std::ffi::OsString {
 
 fn socket_url(folder: &Path, name: &str) -> String {
     format!("unix://{}", folder.join(name).with_extension("sock").display())
-}
-
-/// A port that is free now.
-fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }

@@ -9,7 +9,8 @@ use crate::tree::Tree;
 const WORDS: [&str; 8] = ["a", "b", "main", "side", "data", "x-1", "Up", "_u"];
 
 /// Keys as labels and annotations have them.
-pub(crate) const ODD_KEYS: [&str; 7] = ["app", "example.com/owner", "a.b", "0", "kueue.x-k8s.io/queue-name", "ключ", "with space"];
+pub(crate) const ODD_KEYS: [&str; 7] =
+    ["app", "example.com/owner", "a.b", "0", "kueue.x-k8s.io/queue-name", "ключ", "with space"];
 
 /// A job as an API server would show it.
 pub(crate) fn job() -> BoxedStrategy<Tree> {

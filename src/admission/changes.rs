@@ -1,10 +1,13 @@
 //! What changed between two objects.
 //!
-//! The objects are aligned first: two small documents are made that hold only what differs, with lists turned into
-//! maps, so that an element that moved is not taken for one that changed. `json-patch` compares these, and each of its
-//! operations is one change. Values of strings do not get into the documents at all.
+//! The objects are aligned first: element with element of a list that has names, value with value where they are equal
+//! but for their spelling. What differs then goes into two small documents, one member for each place, and `json-patch`
+//! finds the changes between these. Values of strings do not get into the documents at all.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+};
 
 use json_patch::{PatchOperation, jsonptr::resolve::Resolve as _};
 use serde_json::{Map, Value};
@@ -18,10 +21,13 @@ use super::{
 /// The longest number that is shown; a longer one is no counter or limit of any Kubernetes type.
 const MAX_NUMBER: usize = 32;
 
+/// How many elements make a list short.
+const SHORT: usize = 8;
+
 /// One change.
 #[derive(Debug)]
-pub(super) struct Change {
-    pub(super) path: Vec<Token<'static>>,
+pub(super) struct Change<'t> {
+    pub(super) path: Vec<Token<'t>>,
     pub(super) what: What,
 }
 
@@ -46,30 +52,29 @@ pub(super) enum Outline {
     List(Vec<(Token<'static>, Outline)>),
 }
 
-/// The changes from `old` to `new`, both at `path`, of all that is not server-managed.
+/// The changes from `old` to `new`, both at `path`, but for those in fields that may change freely.
 pub(super) fn changes<'t>(
     old: Option<Json<'t>>,
     new: Option<Json<'t>>,
     path: Vec<Token<'t>>,
     rules: &Rules<'_>,
-) -> Vec<Change> {
-    let root = path.len();
-    let above: Vec<Token<'static>> = path.iter().map(owned).collect();
-    let mut aligner = Aligner { rules, path };
-    let mut documents = Documents::default();
-    aligner.pair(String::new(), old, new, &mut documents);
-    debug_assert_eq!(aligner.path.len(), root, "what is pushed is popped");
-    let (old, new) = (Value::Object(documents.old), Value::Object(documents.new));
-    let operations = json_patch::diff(&old, &new).0;
-    operations.into_iter().map(|operation| change(operation, &old, above.clone())).collect()
+) -> Vec<Change<'t>> {
+    let mut aligner = Aligner { rules, path, places: Vec::new(), old: Map::new(), new: Map::new() };
+    aligner.pair(old, new);
+    let Aligner { mut places, old, new, .. } = aligner;
+    if places.is_empty() {
+        return Vec::new();
+    }
+    let old = Value::Object(old);
+    let operations = json_patch::diff(&old, &Value::Object(new)).0;
+    operations.into_iter().filter_map(|operation| change(operation, &old, &mut places)).collect()
 }
 
-fn owned(token: &Token<'_>) -> Token<'static> {
-    match token {
-        Token::Key(key) => Token::Key(Cow::Owned(key.to_string())),
-        Token::Named(name) => Token::Named(Cow::Owned(name.to_string())),
-        Token::Index(index) => Token::Index(*index),
-    }
+/// A place where the objects differ. Its number is its key in both documents.
+struct Place<'t> {
+    path: Vec<Token<'t>>,
+    /// What differs is the order of a list's elements.
+    order: bool,
 }
 
 /// What the documents say in place of values.
@@ -81,41 +86,14 @@ mod mark {
     pub(super) const AFTER: Value = Value::Bool(true);
     /// An added or removed value with nothing below that the policy has rules for.
     pub(super) const LEAF: Value = Value::Null;
-    /// A member of an aligned list that stands for the order of its elements.
-    pub(super) const ORDER: &str = ">";
 }
 
-/// A token as a key of the documents. The first character tells what it was, so that no key of an object can pass for
-/// an element of a list.
-fn document_key(token: &Token<'_>) -> String {
-    match token {
-        Token::Key(key) => format!(".{key}"),
-        Token::Named(name) => format!("={name}"),
-        Token::Index(index) => format!("#{index}"),
-    }
-}
-
-/// The token that a key of the documents was; none for the root and for the order of a list.
-fn token(document_key: &str) -> Option<Token<'static>> {
-    let mut rest = document_key.chars();
-    match rest.next()? {
-        '.' => Some(Token::Key(Cow::Owned(rest.as_str().to_owned()))),
-        '=' => Some(Token::Named(Cow::Owned(rest.as_str().to_owned()))),
-        '#' => rest.as_str().parse().ok().map(Token::Index),
-        _ => None,
-    }
-}
-
-fn change(operation: PatchOperation, old: &Value, mut path: Vec<Token<'static>>) -> Change {
-    let mut reordered = false;
-    for part in operation.path().tokens() {
-        let part = part.decoded();
-        reordered = part == mark::ORDER;
-        path.extend(token(&part));
-    }
+fn change<'t>(operation: PatchOperation, old: &Value, places: &mut [Place<'t>]) -> Option<Change<'t>> {
+    let number = operation.path().first()?.decoded().parse::<usize>().ok()?;
+    let Place { path, order } = places.get_mut(number)?;
     let before = old.resolve(operation.path()).ok();
     let what = match (operation, before) {
-        _ if reordered => What::Reordered,
+        _ if *order => What::Reordered,
         (PatchOperation::Add(add), _) => What::Added(outline(add.value)),
         (PatchOperation::Remove(_), Some(before)) => What::Removed(outline(before.clone())),
         (PatchOperation::Replace(replace), Some(Value::String(before))) => match replace.value {
@@ -124,9 +102,11 @@ fn change(operation: PatchOperation, old: &Value, mut path: Vec<Token<'static>>)
         },
         _ => What::Replaced(None),
     };
-    Change { path, what }
+    Some(Change { path: std::mem::take(path), what })
 }
 
+/// An outline as it is in the documents. The first character of a key tells what it was, so that no key of an object
+/// can pass for an element of a list.
 fn outline(value: Value) -> Outline {
     let Value::Object(members) = value else { return Outline::Leaf };
     let is_list = members.keys().next().is_some_and(|key| !key.starts_with('.'));
@@ -134,44 +114,20 @@ fn outline(value: Value) -> Outline {
     if is_list { Outline::List(members) } else { Outline::Map(members) }
 }
 
-/// The two documents, or the members of a map in them.
-#[derive(Default)]
-struct Documents {
-    old: Map<String, Value>,
-    new: Map<String, Value>,
+fn document_key(token: &Token<'_>) -> String {
+    match token {
+        Token::Key(key) => format!(".{key}"),
+        Token::Named(name) => format!("={name}"),
+        Token::Index(index) => format!("#{index}"),
+    }
 }
 
-impl Documents {
-    /// Both sides of a member. A key that comes twice is a change, whatever it holds.
-    fn both(&mut self, key: String, old: Value, new: Value) {
-        if self.old.contains_key(&key) || self.new.contains_key(&key) {
-            self.old.insert(key.clone(), mark::BEFORE);
-            self.new.insert(key, mark::AFTER);
-        } else {
-            self.old.insert(key.clone(), old);
-            self.new.insert(key, new);
-        }
-    }
-
-    fn one_side(side: &mut Map<String, Value>, other: &mut Map<String, Value>, key: String, value: Value) {
-        if side.contains_key(&key) || other.contains_key(&key) {
-            side.insert(key.clone(), mark::BEFORE);
-            other.insert(key, mark::AFTER);
-        } else {
-            side.insert(key, value);
-        }
-    }
-
-    /// Both sides of a member that holds members itself, if there is a difference in it.
-    fn inner(&mut self, key: String, inner: Self) {
-        if !inner.old.is_empty() || !inner.new.is_empty() {
-            self.both(key, Value::Object(inner.old), Value::Object(inner.new));
-        }
-    }
-
-    /// Both sides of a member whose values differ and are not shown.
-    fn differ(&mut self, key: String) {
-        self.both(key, mark::BEFORE, mark::AFTER);
+fn token(document_key: &str) -> Option<Token<'static>> {
+    let mut rest = document_key.chars();
+    match rest.next()? {
+        '.' => Some(Token::Key(Cow::Owned(rest.as_str().to_owned()))),
+        '=' => Some(Token::Named(Cow::Owned(rest.as_str().to_owned()))),
+        _ => rest.as_str().parse().ok().map(Token::Index),
     }
 }
 
@@ -179,65 +135,80 @@ struct Aligner<'r, 't> {
     rules: &'r Rules<'r>,
     /// Where the values at hand stand.
     path: Vec<Token<'t>>,
+    places: Vec<Place<'t>>,
+    /// The documents.
+    old: Map<String, Value>,
+    new: Map<String, Value>,
 }
 
 impl<'t> Aligner<'_, 't> {
-    /// Aligns what stands at `token` below the path.
-    fn below(&mut self, token: Token<'t>, old: Option<Json<'t>>, new: Option<Json<'t>>, documents: &mut Documents) {
-        if same_text(old, new) {
-            return;
+    /// What the path's place holds, in either document.
+    fn differ(&mut self, old: Option<Value>, new: Option<Value>) {
+        let number = self.places.len().to_string();
+        self.places.push(Place { path: self.path.clone(), order: false });
+        if let Some(old) = old {
+            self.old.insert(number.clone(), old);
         }
-        let key = document_key(&token);
+        if let Some(new) = new {
+            self.new.insert(number, new);
+        }
+    }
+
+    /// The values at the path differ, and are not shown.
+    fn differ_unshown(&mut self) {
+        self.differ(Some(mark::BEFORE), Some(mark::AFTER));
+    }
+
+    /// Aligns what stands at `token` below the path.
+    fn below(&mut self, token: Token<'t>, old: Option<Json<'t>>, new: Option<Json<'t>>) {
         self.path.push(token);
-        self.pair(key, old, new, documents);
+        self.pair(old, new);
         self.path.pop();
     }
 
+    fn in_step(&mut self, token: Token<'t>, old: Json<'t>, new: Json<'t>) {
+        if old.text() != new.text() {
+            self.below(token, Some(old), Some(new));
+        }
+    }
+
     /// Aligns what stands at the path.
-    fn pair(&mut self, key: String, old: Option<Json<'t>>, new: Option<Json<'t>>, documents: &mut Documents) {
-        if same_text(old, new) || self.rules.server_managed(&self.path) {
+    fn pair(&mut self, old: Option<Json<'t>>, new: Option<Json<'t>>) {
+        if same_text(old, new) || self.rules.free(&self.path) {
             return;
         }
         let old = old.filter(|&value| !self.rules.equality.is_absent(value, &mut self.path));
         let new = new.filter(|&value| !self.rules.equality.is_absent(value, &mut self.path));
         let (old, new) = match (old, new) {
-            (None, None) => return,
-            (Some(old), None) => {
-                let outline = self.outline(old);
-                return Documents::one_side(&mut documents.old, &mut documents.new, key, outline);
-            }
-            (None, Some(new)) => {
-                let outline = self.outline(new);
-                return Documents::one_side(&mut documents.new, &mut documents.old, key, outline);
-            }
             (Some(old), Some(new)) => (old, new),
+            (None, None) => return,
+            (old, new) => {
+                let (old, new) = (old.map(|old| self.outline(old)), new.map(|new| self.outline(new)));
+                return self.differ(old, new);
+            }
         };
         match (old.kind(), new.kind()) {
             // A text that differs so deep down is not followed: it counts as changed.
-            (Kind::Map | Kind::List, _) if self.path.len() >= MAX_DEPTH => documents.differ(key),
-            (Kind::Map, Kind::Map) => {
-                let mut inner = Documents::default();
-                self.members(old, new, &mut inner);
-                documents.inner(key, inner);
-            }
-            (Kind::List, Kind::List) => self.lists(key, old, new, documents),
+            (Kind::Map | Kind::List, _) if self.path.len() >= MAX_DEPTH => self.differ_unshown(),
+            (Kind::Map, Kind::Map) => self.members(old, new),
+            (Kind::List, Kind::List) => self.lists(old, new),
             (one, other) if one.is_scalar() && other.is_scalar() => {
                 if !self.rules.equality.same_scalar(old, new, &self.path) {
-                    documents.both(key, shown(old, mark::BEFORE), shown(new, mark::AFTER));
+                    self.differ(Some(shown(old, mark::BEFORE)), Some(shown(new, mark::AFTER)));
                 }
             }
-            _ => documents.differ(key),
+            _ => self.differ_unshown(),
         }
     }
 
     /// Aligns the members of two maps: in step as long as the keys are the same, by key from there on.
-    fn members(&mut self, old: Json<'t>, new: Json<'t>, documents: &mut Documents) {
+    fn members(&mut self, old: Json<'t>, new: Json<'t>) {
         let (mut olds, mut news) = (old.members(), new.members());
         let (old, new) = loop {
             match (olds.next(), news.next()) {
                 (Some((key, old)), Some((same, new))) if key.text() == same.text() => {
                     if old.text() != new.text() {
-                        self.below(Token::Key(key.string()), Some(old), Some(new), documents);
+                        self.below(Token::Key(key.string()), Some(old), Some(new));
                     }
                 }
                 ends => break ends,
@@ -249,33 +220,37 @@ impl<'t> Aligner<'_, 't> {
         let mut news: HashMap<_, _> = new.into_iter().chain(news).map(by_key).collect();
         for (key, old) in olds {
             let new = news.remove(&key);
-            self.below(Token::Key(key), Some(old), new, documents);
+            if !same_text(Some(old), new) {
+                self.below(Token::Key(key), Some(old), new);
+            }
         }
         for (key, new) in news {
-            self.below(Token::Key(key), None, Some(new), documents);
+            self.below(Token::Key(key), None, Some(new));
         }
     }
 
-    fn lists(&mut self, key: String, old: Json<'t>, new: Json<'t>, documents: &mut Documents) {
+    fn lists(&mut self, old: Json<'t>, new: Json<'t>) {
         let (olds, news): (Vec<_>, Vec<_>) = (old.elements().collect(), new.elements().collect());
         let scalars = |list: &[Json<'t>]| list.iter().all(|element| element.kind().is_scalar());
         if scalars(&olds) && scalars(&news) {
             let same = |(old, new): (&Json<'t>, &Json<'t>)| self.rules.equality.same_scalar(*old, *new, &self.path);
             if olds.len() != news.len() || !olds.iter().zip(&news).all(same) {
-                documents.differ(key);
+                self.differ_unshown();
             }
         } else if let (Some(old_names), Some(new_names)) = (names(&olds), names(&news)) {
-            let mut inner = Documents::default();
-            self.named(&olds, &old_names, &news, &new_names, &mut inner);
-            documents.inner(key, inner);
-        } else if olds.len() == news.len() {
-            let mut inner = Documents::default();
-            for (index, (old, new)) in olds.into_iter().zip(news).enumerate() {
-                self.below(Token::Index(index), Some(old), Some(new), &mut inner);
+            if old_names == new_names {
+                for (name, (old, new)) in new_names.into_iter().zip(olds.into_iter().zip(news)) {
+                    self.in_step(Token::Named(name), old, new);
+                }
+            } else {
+                self.named(&olds, &old_names, &news, new_names);
             }
-            documents.inner(key, inner);
+        } else if olds.len() == news.len() {
+            for (index, (old, new)) in olds.into_iter().zip(news).enumerate() {
+                self.in_step(Token::Index(index), old, new);
+            }
         } else {
-            documents.differ(key);
+            self.differ_unshown();
         }
     }
 
@@ -285,29 +260,27 @@ impl<'t> Aligner<'_, 't> {
         olds: &[Json<'t>],
         old_names: &[Cow<'t, str>],
         news: &[Json<'t>],
-        new_names: &[Cow<'t, str>],
-        documents: &mut Documents,
+        new_names: Vec<Cow<'t, str>>,
     ) {
         let mut places: HashMap<&str, usize> =
             old_names.iter().enumerate().map(|(place, name)| (name.as_ref(), place)).collect();
         let mut last_place = None;
         let mut in_order = true;
-        for (name, new) in new_names.iter().zip(news) {
+        for (name, new) in new_names.into_iter().zip(news) {
             let place = places.remove(name.as_ref());
-            let token = Token::Named(name.clone());
-            if let Some(place) = place {
-                in_order &= last_place < Some(place);
-                last_place = Some(place);
-                self.below(token, Some(olds[place]), Some(*new), documents);
-            } else {
-                self.below(token, None, Some(*new), documents);
+            in_order &= place.is_none() || last_place < place;
+            last_place = place.or(last_place);
+            let old = place.map(|place| olds[place]);
+            if !same_text(old, Some(*new)) {
+                self.below(Token::Named(name), old, Some(*new));
             }
         }
         for place in places.into_values() {
-            self.below(Token::Named(old_names[place].clone()), Some(olds[place]), None, documents);
+            self.below(Token::Named(old_names[place].clone()), Some(olds[place]), None);
         }
         if !in_order {
-            documents.differ(mark::ORDER.to_owned());
+            self.differ_unshown();
+            self.places.last_mut().into_iter().for_each(|place| place.order = true);
         }
     }
 
@@ -361,6 +334,10 @@ fn names<'t>(elements: &[Json<'t>]) -> Option<Vec<Cow<'t, str>>> {
         (name.kind() == Kind::String).then(|| name.string())
     });
     let names = names.collect::<Option<Vec<_>>>()?;
-    let mut seen = std::collections::HashSet::with_capacity(names.len());
-    names.iter().all(|name| seen.insert(name.as_ref())).then_some(names)
+    // Looking back beats hashing in the short lists that most are.
+    let mut earlier = HashSet::with_capacity(if names.len() > SHORT { names.len() } else { 0 });
+    let unique = names.iter().enumerate().all(|(place, name)| {
+        if names.len() > SHORT { earlier.insert(name.as_ref()) } else { !names[..place].contains(name) }
+    });
+    unique.then_some(names)
 }

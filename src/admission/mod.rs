@@ -160,13 +160,12 @@ fn decide(request: &Request<'_>, policy: &Policy) -> Verdict {
 }
 
 fn update(request: &Request<'_>, old: Json<'_>, new: Json<'_>, policy: &Policy) -> Verdict {
-    let deletion = old.get("metadata").and_then(|metadata| metadata.get("deletionTimestamp"));
     let circumstances = Circumstances {
         user: request.user.username.as_deref().unwrap_or_default(),
         groups: request.user.groups.as_deref().unwrap_or_default(),
         subresource: &request.subresource,
-        deleting: deletion.is_some_and(|timestamp| timestamp.text() != b"null"),
-        suspend_changed: suspended(old) != suspended(new),
+        old,
+        new,
     };
     let rules = Rules::new(policy, &circumstances);
     let changes = if request.subresource == "scale" {
@@ -178,9 +177,4 @@ fn update(request: &Request<'_>, old: Json<'_>, new: Json<'_>, policy: &Policy) 
     };
     let found = verdict::violations(changes, &rules);
     if found.is_empty() { Verdict::Allowed } else { Verdict::Violated { found, mutable: rules.mutable() } }
-}
-
-fn suspended(object: Json<'_>) -> bool {
-    let suspend = object.get("spec").and_then(|spec| spec.get("runPolicy")).and_then(|policy| policy.get("suspend"));
-    suspend.is_some_and(|suspend| suspend.text() == b"true")
 }

@@ -3,6 +3,7 @@
 
 use super::{
     field::{Pattern, Relation, Token},
+    json::Json,
     policy_file,
 };
 
@@ -132,33 +133,46 @@ impl Policy {
     }
 }
 
-/// Who updates, and what is known of the update before its fields are compared.
-#[derive(Debug)]
+/// Who updates what: all that an exemption depends on.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Circumstances<'a> {
     pub(super) user: &'a str,
     pub(super) groups: &'a [String],
     pub(super) subresource: &'a str,
-    pub(super) deleting: bool,
-    pub(super) suspend_changed: bool,
+    pub(super) old: Json<'a>,
+    pub(super) new: Json<'a>,
+}
+
+impl Condition {
+    fn holds(self, old: Json<'_>, new: Json<'_>) -> bool {
+        let suspended = |object| text_at(object, &["spec", "runPolicy", "suspend"]) == Some(b"true");
+        match self {
+            Self::Deleting => text_at(old, &["metadata", "deletionTimestamp"]).is_some(),
+            Self::SuspendChanged => suspended(old) != suspended(new),
+        }
+    }
+}
+
+/// The value at a path of keys; none where it is null.
+fn text_at<'t>(object: Json<'t>, path: &[&str]) -> Option<&'t [u8]> {
+    let value = path.iter().try_fold(object, |value, key| value.get(key))?;
+    (value.text() != b"null").then(|| value.text())
 }
 
 impl Exemption {
     fn holds(&self, circumstances: &Circumstances<'_>) -> bool {
+        let &Circumstances { user, groups, subresource, old, new } = circumstances;
+        let of_subresource = if self.subresources.is_empty() {
+            subresource.is_empty()
+        } else {
+            self.subresources.iter().any(|listed| listed == subresource)
+        };
         let everyone = self.users.is_empty() && self.groups.is_empty();
-        let subresource = circumstances.subresource;
-        (everyone
-            || self.users.iter().any(|user| user == circumstances.user)
-            || self.groups.iter().any(|group| circumstances.groups.contains(group)))
-            && match self.when {
-                None => true,
-                Some(Condition::Deleting) => circumstances.deleting,
-                Some(Condition::SuspendChanged) => circumstances.suspend_changed,
-            }
-            && if self.subresources.is_empty() {
-                subresource.is_empty()
-            } else {
-                self.subresources.iter().any(|listed| listed == subresource)
-            }
+        of_subresource
+            && (everyone
+                || self.users.iter().any(|listed| listed == user)
+                || self.groups.iter().any(|group| groups.contains(group)))
+            && self.when.is_none_or(|condition| condition.holds(old, new))
     }
 }
 
@@ -204,6 +218,11 @@ impl<'p> Rules<'p> {
     pub(super) fn mutable(&self) -> Vec<String> {
         let mutable = self.fields.iter().filter(|(_, standing)| *standing == Standing::Mutable);
         mutable.map(|(field, _)| field.to_string()).collect()
+    }
+
+    /// Whether whatever changes at or below `path` is allowed, or no part of the comparison.
+    pub(super) fn free(&self, path: &[Token<'_>]) -> bool {
+        self.server_managed(path) || (self.standing(path) == Standing::Mutable && !self.fixed_below(path))
     }
 
     /// Whether a rule speaks of a field that is below `path`.

@@ -49,17 +49,19 @@ impl<'a> Response<'a> {
         Self { uid, allowed, status: None, audit_annotations: BTreeMap::new(), warnings: Vec::new() }
     }
 
-    fn to_bytes(self, version: Version) -> Vec<u8> {
+    fn into_bytes(self, version: Version) -> Vec<u8> {
+        let mut body = Vec::with_capacity(if self.status.is_some() { 2048 } else { 256 });
         let review = Review { api_version: version.api_version(), kind: "AdmissionReview", response: self };
-        // Serializing strings, numbers and maps with string keys into memory does not fail; if it did, an empty body
+        // Serializing strings, numbers and maps with string keys into memory does not fail; if it did, a broken body
         // is an answer that the API server takes for none, and so refuses the update.
-        serde_json::to_vec(&review).unwrap_or_default()
+        let _ = serde_json::to_writer(&mut body, &review);
+        body
     }
 }
 
 /// The answer that lets an update through.
 pub(super) fn allowed(version: Version, request: &Request<'_>) -> Vec<u8> {
-    Response::new(&request.uid, true).to_bytes(version)
+    Response::new(&request.uid, true).into_bytes(version)
 }
 
 /// The answer to a request that lacks something.
@@ -72,7 +74,7 @@ pub(super) fn bad_request(version: Version, request: &Request<'_>, problem: &str
         message: Some(problem.to_owned()),
         ..Status::default()
     });
-    response.to_bytes(version)
+    response.into_bytes(version)
 }
 
 /// The answer to an update with violations, which by the policy's actions is denied or not.
@@ -113,7 +115,7 @@ fn with_causes(
     } else if policy.takes(ValidationAction::Warn) {
         response.warnings = causes.into_iter().map(|cause| cut(&written(&cause), MAX_WARNING)).collect();
     }
-    response.to_bytes(version)
+    response.into_bytes(version)
 }
 
 fn causes(reason: DenialReason, violations: &[Violation], shown: usize) -> Vec<StatusCause> {
@@ -152,8 +154,7 @@ fn told(detail: &Detail) -> String {
 
 /// A cause as `apierrors.NewInvalid` writes it.
 fn written(cause: &StatusCause) -> String {
-    let text = |part: &Option<String>| part.clone().unwrap_or_default();
-    format!("{}: {}", text(&cause.field), text(&cause.message))
+    [cause.field.as_deref().unwrap_or_default(), cause.message.as_deref().unwrap_or_default()].join(": ")
 }
 
 fn status(request: &Request<'_>, reason: DenialReason, causes: Vec<StatusCause>) -> Status {
@@ -225,8 +226,7 @@ pub(super) fn joined<'p>(parts: impl ExactSizeIterator<Item = &'p str>, separato
         let room = if left == 1 { limit } else { limit - MORE };
         if needed > room {
             let separator = if text.is_empty() { "" } else { separator };
-            text.push_str(&format!("{separator}and {left} more"));
-            return text;
+            return text + separator + &format!("and {left} more");
         }
         if !text.is_empty() {
             text.push_str(separator);

@@ -26,7 +26,7 @@ pub(super) enum Detail {
 }
 
 /// The violations among the changes, sorted by path, each once.
-pub(super) fn violations(changes: Vec<Change>, rules: &Rules<'_>) -> Vec<Violation> {
+pub(super) fn violations(changes: Vec<Change<'_>>, rules: &Rules<'_>) -> Vec<Violation> {
     let mut judge = Judge { rules, violations: Vec::new() };
     for Change { mut path, what } in changes {
         match what {
@@ -70,14 +70,14 @@ impl Judge<'_> {
         }
     }
 
-    fn subtree(&mut self, path: &mut Vec<Token<'static>>, outline: &Outline, detail: &Detail) {
+    fn subtree(&mut self, path: &mut Vec<Token<'_>>, outline: &Outline, detail: &Detail) {
         if self.judge(path, outline, detail) == Subtree::Forbidden {
             self.violation(path, detail.clone());
         }
     }
 
     /// Judges a subtree leaf by leaf. Its violations are kept only where it is mixed.
-    fn judge(&mut self, path: &mut Vec<Token<'static>>, outline: &Outline, detail: &Detail) -> Subtree {
+    fn judge(&mut self, path: &mut Vec<Token<'_>>, outline: &Outline, detail: &Detail) -> Subtree {
         let own = match self.rules.standing(path) {
             Standing::Mutable => Subtree::Allowed,
             Standing::Immutable => Subtree::Forbidden,

@@ -109,8 +109,7 @@ pub(in super::super) fn unquote(text: &[u8]) -> Cow<'_, str> {
     let inner = text.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\"")).unwrap_or(text);
     if inner.contains(&b'\\') {
         let mut decoder = serde_json::Deserializer::from_slice(text);
-        String::deserialize(&mut decoder).map_or_else(|_| String::from_utf8_lossy(text), Cow::Owned)
-    } else {
-        String::from_utf8_lossy(inner)
+        return String::deserialize(&mut decoder).map_or_else(|_| String::from_utf8_lossy(text), Cow::Owned);
     }
+    std::str::from_utf8(inner).map_or_else(|_| String::from_utf8_lossy(inner), Cow::Borrowed)
 }

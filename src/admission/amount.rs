@@ -2,8 +2,6 @@
 //!
 //! Neither goes through floating point: `9007199254740993` and `9007199254740992.0` are two numbers.
 
-use std::cmp::Ordering;
-
 /// A decimal number, exact: `digits` × 10^`exponent`, with neither leading nor trailing zeros in `digits`.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Decimal {
@@ -30,9 +28,14 @@ impl Decimal {
         if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
             return None;
         }
+        Self::new(negative, &digits, exponent.checked_sub(i64::try_from(fraction.len()).ok()?)?)
+    }
+
+    /// None where the exponent is past what 64 bits hold.
+    fn new(negative: bool, digits: &str, exponent: i64) -> Option<Self> {
         let significant = digits.trim_end_matches('0');
         let dropped = i64::try_from(digits.len() - significant.len()).ok()?;
-        let exponent = exponent.checked_sub(i64::try_from(fraction.len()).ok()?)?.checked_add(dropped)?;
+        let exponent = exponent.checked_add(dropped)?;
         let digits = significant.trim_start_matches('0').to_owned();
         // Zero has one form.
         let zero = digits.is_empty();
@@ -40,15 +43,14 @@ impl Decimal {
     }
 }
 
-/// What a resource quantity amounts to, in billionths; what is finer counts as the next billionth.
+/// What a resource quantity amounts to, exactly. None where the text is no quantity.
 ///
-/// `apimachinery`'s `resource.Quantity` has the same resolution, and no quantity past 2^63-1 (it is taken for that).
-/// None where the text is no quantity.
-pub(super) fn quantity(text: &str) -> Option<i128> {
-    const CAP: i128 = (i64::MAX as i128) * 1_000_000_000;
+/// `apimachinery`'s `resource.Quantity` rounds what is finer than a billionth and takes what has a binary suffix for
+/// 2^63-1 at most; here two amounts that differ are two, however small or large.
+pub(super) fn quantity(text: &str) -> Option<Decimal> {
     let suffix_at = text.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '+' | '-'))).unwrap_or(text.len());
     let (number, suffix) = text.split_at(suffix_at);
-    let (power_of_ten, power_of_two): (i64, u32) = match suffix {
+    let (powers_of_ten, powers_of_1024): (i64, u32) = match suffix {
         "n" => (-9, 0),
         "u" => (-6, 0),
         "m" => (-3, 0),
@@ -59,55 +61,40 @@ pub(super) fn quantity(text: &str) -> Option<i128> {
         "T" => (12, 0),
         "P" => (15, 0),
         "E" => (18, 0),
-        "Ki" => (0, 10),
-        "Mi" => (0, 20),
-        "Gi" => (0, 30),
-        "Ti" => (0, 40),
-        "Pi" => (0, 50),
-        "Ei" => (0, 60),
+        "Ki" => (0, 1),
+        "Mi" => (0, 2),
+        "Gi" => (0, 3),
+        "Ti" => (0, 4),
+        "Pi" => (0, 5),
+        "Ei" => (0, 6),
         exponent => (exponent.strip_prefix(['e', 'E'])?.parse().ok()?, 0),
     };
-    let Decimal { negative, digits, exponent } = Decimal::parse(number)?;
-    let billionths = scale(&digits, exponent.checked_add(power_of_ten)?.checked_add(9)?, power_of_two, CAP);
-    Some(if negative { -billionths } else { billionths })
+    let mut amount = Decimal::parse(number)?;
+    for _ in 0..powers_of_1024 {
+        amount.digits = times_1024(&amount.digits);
+    }
+    let exponent = amount.exponent.checked_add(powers_of_ten)?;
+    Decimal::new(amount.negative, &amount.digits, exponent)
 }
 
-/// `digits` × 10^`ten` × 2^`two`, rounded up to a whole number, at most `cap`.
-fn scale(digits: &str, ten: i64, two: u32, cap: i128) -> i128 {
-    if digits.is_empty() {
-        return 0;
+/// Decimal digits times 1024, as on paper.
+fn times_1024(digits: &str) -> String {
+    let mut product = Vec::with_capacity(digits.len() + 4);
+    let mut carry = 0;
+    for digit in digits.bytes().rev() {
+        carry += u16::from(digit - b'0') * 1024;
+        product.push(last_digit(carry));
+        carry /= 10;
     }
-    // Past 60 digits before the point any amount is over the cap; past 60 behind it, anything but zero is a billionth
-    // at most, even times 2^60.
-    let before_point = i64::try_from(digits.len()).unwrap_or(i64::MAX).saturating_add(ten);
-    match before_point.cmp(&60) {
-        Ordering::Greater => return cap,
-        _ if before_point < -60 => return 1,
-        _ => {}
+    while carry > 0 {
+        product.push(last_digit(carry));
+        carry /= 10;
     }
-    let mut whole: i128 = 0;
-    let mut fraction = String::new();
-    let point = usize::try_from(before_point).unwrap_or(0);
-    for digit in digits.bytes().chain(std::iter::repeat(b'0')).take(point) {
-        whole = whole.saturating_mul(10).saturating_add(i128::from(digit - b'0'));
-    }
-    if before_point < 0 {
-        fraction = "0".repeat(usize::try_from(-before_point).unwrap_or(0));
-    }
-    fraction.push_str(digits.get(point..).unwrap_or(""));
-    // The fraction times 2^two: doubling digit by digit carries into the whole number.
-    let mut fraction: Vec<u8> = fraction.bytes().map(|digit| digit - b'0').collect();
-    for _ in 0..two {
-        let mut carry = 0;
-        for digit in fraction.iter_mut().rev() {
-            let doubled = *digit * 2 + carry;
-            *digit = doubled % 10;
-            carry = doubled / 10;
-        }
-        whole = whole.saturating_mul(2).saturating_add(i128::from(carry));
-    }
-    let up = i128::from(fraction.iter().any(|&digit| digit > 0));
-    whole.saturating_add(up).min(cap)
+    product.into_iter().rev().collect()
+}
+
+fn last_digit(number: u16) -> char {
+    char::from_digit(u32::from(number % 10), 10).unwrap_or('0')
 }
 
 #[cfg(test)]
@@ -139,17 +126,27 @@ mod tests {
             ("1.5Gi", "1536Mi"),
             ("1E3", "1000"),
             ("1E", "1e18"),
-            ("0.1n", "1n"),
+            ("0.1n", "1e-10"),
             ("-2", "-2000m"),
             ("0", "0Gi"),
-            ("100Ei", "9223372036854775807"),
-            ("1e-80", "1n"),
-            ("1e80", "1e90"),
+            ("100Ei", "115292150460684697600"),
+            ("1e80", "10e79"),
         ] {
             assert_eq!(quantity(one), quantity(other), "{one} {other}");
             assert!(quantity(one).is_some(), "{one}");
         }
-        for (one, other) in [("2", "2m"), ("4G", "4Gi"), ("1", "-1"), ("1n", "2n"), ("1Ki", "1024.000000001")] {
+        for (one, other) in [
+            ("2", "2m"),
+            ("4G", "4Gi"),
+            ("1", "-1"),
+            ("1n", "2n"),
+            ("1Ki", "1024.000000001"),
+            // Past what 64 bits and billionths hold.
+            ("10E", "20E"),
+            ("100Ei", "200Ei"),
+            ("1e80", "1e90"),
+            ("0.1n", "0.2n"),
+        ] {
             assert_ne!(quantity(one), quantity(other), "{one} {other}");
         }
         for text in ["", "abc", "1Xi", "1 Gi", "Gi", "1e", "--1", "1ki"] {

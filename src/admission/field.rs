@@ -163,7 +163,9 @@ impl PatternToken {
             "*" => Ok((Self::Any, after)),
             "" => Err("a field's name is missing".to_owned()),
             key if is_identifier(key) => Ok((Self::Key(key.to_owned()), after)),
-            key => Err(format!("\"{key}\" is no field's name; write [{key}]")),
+            key => Err(format!(
+                "\"{key}\" is no field's name; a key of other characters stands in brackets, [example.com/x]"
+            )),
         }
     }
 
@@ -171,9 +173,8 @@ impl PatternToken {
     fn in_brackets(text: &str) -> Result<(Self, &str), String> {
         if let Some(quoted) = text.strip_prefix("name=") {
             let mut names = serde_json::Deserializer::from_str(quoted).into_iter::<String>();
-            let name = match names.next() {
-                Some(Ok(name)) => name,
-                _ => return Err(format!("[name= is followed by a string in double quotes, not by \"{quoted}\"")),
+            let Some(Ok(name)) = names.next() else {
+                return Err(format!("[name= is followed by a string in double quotes, not by \"{quoted}\""));
             };
             let after = quoted[names.byte_offset()..].strip_prefix(']').ok_or("a ']' is missing")?;
             return Ok((Self::Named(name), after));
@@ -246,7 +247,10 @@ mod tests {
             ("spec[a", "a ']' is missing"),
             ("spec[]", "nothing is between the brackets"),
             ("spec[a]b", "expected '.' or '[' before \"b\""),
-            ("metadata.labels.example/x", "\"example/x\" is no field's name; write [example/x]"),
+            (
+                "metadata.labels.example/x",
+                "\"example/x\" is no field's name; a key of other characters stands in brackets, [example.com/x]",
+            ),
             ("a[name=x]", "[name= is followed by a string in double quotes, not by \"x]\""),
         ] {
             assert_eq!(Pattern::parse(text).map(|_| ()), Err(error.to_owned()), "{text}");

@@ -167,8 +167,9 @@ impl PolicyFile {
             if fields[..at].iter().any(same) {
                 return wrong(*referenced, format!("{list}: {field} is listed twice; take one away"));
             }
-            if let Some(managed) = managed.iter().find(|managed| managed.covers(field)) {
-                let message = format!("{list}: {field} is inside {managed}, which is server-managed; take it away");
+            if managed.iter().any(|managed| managed.covers(field)) {
+                let message =
+                    format!("{list}: {field} is server-managed, so nobody needs leave to change it; take it away");
                 return wrong(*referenced, message);
             }
         }

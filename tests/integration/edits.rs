@@ -175,16 +175,22 @@ fn respell(spelling: &mut String) {
 /// The places in a tree, but for its root, as keys and indices.
 pub(crate) fn places(tree: &Tree) -> Vec<Vec<String>> {
     let mut found = Vec::new();
-    let members: Vec<(String, &Tree)> = match tree {
-        Tree::Map(members) => members.iter().map(|(key, member)| (key.clone(), member)).collect(),
-        Tree::List(items) => items.iter().enumerate().map(|(index, item)| (index.to_string(), item)).collect(),
-        _ => Vec::new(),
-    };
-    for (step, member) in members {
-        found.push(vec![step.clone()]);
-        found.extend(places(member).into_iter().map(|rest| [vec![step.clone()], rest].concat()));
-    }
+    find_places(tree, &mut Vec::new(), &mut found);
     found
+}
+
+fn find_places(tree: &Tree, above: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
+    let mut member = |step: String, member: &Tree| {
+        above.push(step);
+        found.push(above.clone());
+        find_places(member, above, found);
+        above.pop();
+    };
+    match tree {
+        Tree::Map(members) => members.iter().for_each(|(key, value)| member(key.clone(), value)),
+        Tree::List(items) => items.iter().enumerate().for_each(|(index, item)| member(index.to_string(), item)),
+        _ => {}
+    }
 }
 
 /// The value at a place.

@@ -1,7 +1,7 @@
 //! Random PyTorchJobs of both layouts, shaped like real ones, with the odd things that a CRD which preserves unknown
 //! fields lets through.
 
-use proptest::{option, prelude::*, sample::select};
+use proptest::{collection::vec, option, prelude::*, sample::select};
 
 use crate::tree::Tree;
 
@@ -142,14 +142,15 @@ fn resources() -> BoxedStrategy<Tree> {
     fields(vec![("limits", 0.7, amounts.clone()), ("requests", 0.5, amounts), ("claims", 0.1, list(anything(), 0..2))])
 }
 
-/// A list of elements with names: mostly unique ones, now and then a missing or a repeated one.
+/// A list of elements with names: mostly each its own, now and then one without, or one that comes twice.
 fn named(element: BoxedStrategy<Tree>) -> BoxedStrategy<Tree> {
-    let unique = prop::sample::subsequence(&WORDS[..], 0..4).prop_shuffle();
-    let loose = prop::collection::vec(select(&WORDS[..]), 0..4);
-    let elements = prop::collection::vec(element, 4);
-    (prop_oneof![9 => unique.boxed(), 1 => loose.boxed()], elements, prop::bool::weighted(0.05))
-        .prop_map(|(names, elements, nameless)| {
-            let mut elements: Vec<Tree> = elements.into_iter().take(names.len()).collect();
+    let elements = prop_oneof![3 => vec(element.clone(), 1), 2 => vec(element, 0..4)];
+    let names = Just(WORDS.to_vec()).prop_shuffle();
+    (elements, names, prop::bool::weighted(0.05), prop::bool::weighted(0.05))
+        .prop_map(|(mut elements, mut names, nameless, twice)| {
+            if twice {
+                names[1] = names[0];
+            }
             for (element, name) in elements.iter_mut().zip(names).skip(usize::from(nameless)) {
                 element.map_at(&[]).insert("name".to_owned(), Tree::text(name));
             }
@@ -183,7 +184,7 @@ fn odd_map() -> BoxedStrategy<Tree> {
 }
 
 fn list(element: BoxedStrategy<Tree>, size: std::ops::Range<usize>) -> BoxedStrategy<Tree> {
-    prop::collection::vec(element, size).prop_map(Tree::List).boxed()
+    vec(element, size).prop_map(Tree::List).boxed()
 }
 
 /// Null, `[]` or `{}`.
@@ -267,9 +268,9 @@ pub(crate) fn anything() -> BoxedStrategy<Tree> {
         let key = select([&WORDS[..], &ODD_KEYS[..]].concat()).prop_map(str::to_owned);
         let name = select(&WORDS[..]).prop_map(Tree::text);
         prop_oneof![
-            prop::collection::vec(inner.clone(), 0..3).prop_map(Tree::List),
+            vec(inner.clone(), 0..3).prop_map(Tree::List),
             prop::collection::btree_map(key, inner.clone(), 0..3).prop_map(Tree::Map),
-            prop::collection::vec((name, inner), 1..4).prop_map(|elements| {
+            vec((name, inner), 1..4).prop_map(|elements| {
                 Tree::List(
                     elements.into_iter().map(|(name, value)| Tree::map([("name", name), ("v", value)])).collect(),
                 )

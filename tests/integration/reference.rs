@@ -66,7 +66,7 @@ pub(crate) fn judge(old: &Tree, new: &Tree, user: &str, subresource: &str) -> Vi
         "status" => {}
         "scale" => {
             judge.mutable.clear();
-            judge.compare(&keys(&["spec"]), old.get(&["spec"]), new.get(&["spec"]));
+            judge.compare(&vec![Step::Key("spec".to_owned())], old.get(&["spec"]), new.get(&["spec"]));
         }
         _ => judge.compare(&Path::new(), Some(old), Some(new)),
     }
@@ -80,7 +80,7 @@ struct Judge {
 
 impl Judge {
     fn compare(&mut self, at: &Path, old: Option<&Tree>, new: Option<&Tree>) {
-        if self.is_mutable(at) || SERVER_MANAGED.iter().any(|managed| *at == keys(managed)) {
+        if self.is_mutable(at) || is_server_managed(at) {
             return;
         }
         let old = old.filter(|tree| !is_absent(at, tree));
@@ -155,7 +155,7 @@ impl Judge {
     }
 
     fn is_mutable(&self, at: &Path) -> bool {
-        self.mutable.iter().any(|mutable| at.starts_with(&keys(mutable)))
+        self.mutable.iter().any(|mutable| at.len() >= mutable.len() && matches(&at[..mutable.len()], mutable))
     }
 
     fn forbid(&mut self, at: &Path, what: &str) {
@@ -170,7 +170,7 @@ fn present_members<'a>(at: &Path, tree: &'a Tree) -> Vec<(Path, &'a Tree)> {
         .iter()
         .map(|(key, member)| (below(at, Step::Key(key.clone())), member))
         .filter(|(path, member)| !is_absent(path, member))
-        .filter(|(path, _)| !SERVER_MANAGED.iter().any(|managed| *path == keys(managed)))
+        .filter(|(path, _)| !is_server_managed(path))
         .collect()
 }
 
@@ -225,17 +225,17 @@ fn unique_names(items: &[Tree]) -> Option<Vec<String>> {
     (names.iter().collect::<BTreeSet<_>>().len() == names.len()).then_some(names)
 }
 
-fn keys(keys: &[&str]) -> Path {
-    keys.iter().map(|key| Step::Key((*key).to_owned())).collect()
+fn is_server_managed(at: &[Step]) -> bool {
+    SERVER_MANAGED.iter().any(|managed| matches(at, managed))
 }
 
 fn below(at: &Path, step: Step) -> Path {
     at.iter().cloned().chain([step]).collect()
 }
 
-fn matches(at: &Path, pattern: &[&str]) -> bool {
-    at.len() == pattern.len()
-        && at.iter().zip(pattern).all(|(step, token)| *token == "*" || *step == Step::Key((*token).to_owned()))
+fn matches(at: &[Step], pattern: &[&str]) -> bool {
+    let fits = |(step, token): (&Step, &&str)| *token == "*" || matches!(step, Step::Key(key) if key == token);
+    at.len() == pattern.len() && at.iter().zip(pattern).all(fits)
 }
 
 fn render(at: &Path) -> String {

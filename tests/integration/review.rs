@@ -1,5 +1,7 @@
 //! AdmissionReviews for the tests, and what the core answers to them.
 
+use std::sync::LazyLock;
+
 use pytorchjob_guard::admission::{self, NotAReview, Outcome, Policy};
 use serde_json::Value;
 
@@ -116,8 +118,8 @@ impl Answered {
 
 /// Asks the core under the default policy and checks what every answer must hold.
 pub(crate) fn ask(body: &[u8]) -> Result<Answered, NotAReview> {
-    let policy = Policy::builtin("cci").expect("the default policy");
-    ask_policy(body, &policy)
+    static POLICY: LazyLock<Policy> = LazyLock::new(|| Policy::builtin("cci").expect("the default policy"));
+    ask_policy(body, &POLICY)
 }
 
 /// Asks the core under a policy and checks what every answer must hold.

@@ -125,6 +125,12 @@ fn quantities_compare_by_amount() {
     from_to(&memory, json!(".5T"), json!("500G")).accepts();
     from_to(&memory, json!("1P"), json!("1000T")).accepts();
     from_to(&memory, json!("1m"), json!("1000u")).accepts();
+    // Past what 64 bits and billionths hold.
+    from_to(&memory, json!("10E"), json!("20E")).rejects(&[(&memory_path, "")]);
+    from_to(&memory, json!("100Ei"), json!("200Ei")).rejects(&[(&memory_path, "")]);
+    from_to(&memory, json!("1e80"), json!("1e90")).rejects(&[(&memory_path, "")]);
+    from_to(&memory, json!("0.1n"), json!("0.2n")).rejects(&[(&memory_path, "")]);
+    from_to(&memory, json!("100Ei"), json!("102400Pi")).accepts();
 }
 
 #[test]

@@ -99,7 +99,7 @@ fn audit_annotations_are_at_most_a_kibibyte() {
 
 #[test]
 fn stays_short_for_long_keys_and_many_fields() {
-    for (length, count) in [(100, 100), (1_000, 50), (5_000, 33), (100_000, 1), (1_000_000, 3)] {
+    for (length, count) in [(100, 100), (1_000, 50), (100_000, 1)] {
         for filler in ["k", "\"", "\u{1}", "é", "\u{10ffff}", "."] {
             let spec = |value: u64| {
                 let key = |index: usize| format!("{index}{}", filler.repeat(length / filler.len()));

@@ -256,7 +256,7 @@ impl Guard {
         assert!(sent.expect("a shell").success(), "the guard is gone already");
     }
 
-    /// Waits for its end.
+    /// Waits for its end, and for the last of its log.
     #[track_caller]
     pub(crate) fn wait(&mut self) -> ExitStatus {
         let mut status = None;
@@ -264,6 +264,7 @@ impl Guard {
             status = self.child.try_wait().expect("the guard is our child");
             status.is_some()
         });
+        self.await_deaf();
         status.expect("it ended")
     }
 }

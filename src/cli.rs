@@ -53,11 +53,23 @@ pub struct ServeArgs {
     #[arg(long, value_name = "BYTES", env = "PYTORCHJOB_GUARD_MAX_BODY_BYTES", default_value_t = 8 << 20)]
     pub max_body_bytes: usize,
     /// The most connections open at once; further ones wait to be accepted.
-    #[arg(long, value_name = "N", env = "PYTORCHJOB_GUARD_MAX_CONNECTIONS", default_value_t = 512)]
-    pub max_connections: usize,
+    #[arg(long, value_name = "N", env = "PYTORCHJOB_GUARD_MAX_CONNECTIONS", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_connections: u32,
     /// The most requests whose bodies are held at once; further ones are answered 503.
-    #[arg(long, value_name = "N", env = "PYTORCHJOB_GUARD_MAX_IN_FLIGHT", default_value_t = 64)]
-    pub max_in_flight: usize,
+    #[arg(long, value_name = "N", env = "PYTORCHJOB_GUARD_MAX_IN_FLIGHT", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_in_flight: u32,
+    /// How long a new connection may take for its TLS handshake.
+    #[arg(long, value_name = "DURATION", env = "PYTORCHJOB_GUARD_HANDSHAKE_TIMEOUT", default_value = "10s", value_parser = deadline)]
+    pub handshake_timeout: Duration,
+    /// How long a request's headers may take to arrive, once they have begun.
+    #[arg(long, value_name = "DURATION", env = "PYTORCHJOB_GUARD_HEADER_TIMEOUT", default_value = "10s", value_parser = deadline)]
+    pub header_timeout: Duration,
+    /// How long a request's body may take to arrive; the request's own ?timeout= shortens it.
+    #[arg(long, value_name = "DURATION", env = "PYTORCHJOB_GUARD_BODY_TIMEOUT", default_value = "10s", value_parser = deadline)]
+    pub body_timeout: Duration,
+    /// How long a connection may lie idle; keep it above the 90s after which API servers close theirs.
+    #[arg(long, value_name = "DURATION", env = "PYTORCHJOB_GUARD_IDLE_TIMEOUT", default_value = "2m", value_parser = deadline)]
+    pub idle_timeout: Duration,
     /// How long to go on serving after SIGTERM, while the endpoint is taken out of the Service.
     #[arg(long, value_name = "DURATION", env = "PYTORCHJOB_GUARD_SHUTDOWN_DELAY", default_value = "5s", value_parser = duration)]
     pub shutdown_delay: Duration,
@@ -125,13 +137,13 @@ pub struct CertsArgs {
     /// A DNS name of the server; may be given several times [default: localhost, where no --ip is given either].
     #[arg(long = "dns-name", value_name = "NAME")]
     pub dns_names: Vec<String>,
-    /// An IP address of the server; may be given several times [default: 127.0.0.1 and ::1, where no --dns-name is given either].
+    /// An IP address of the server; may be given several times [default: those of the loopback interface, where no --dns-name is given either].
     #[arg(long = "ip", value_name = "ADDRESS")]
     pub ips: Vec<IpAddr>,
     /// How many days the certificates are valid.
     #[arg(long, value_name = "DAYS", default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=36500))]
     pub days: u32,
-    /// Print the CA's caBundle for a ValidatingWebhookConfiguration: base64 on one line.
+    /// Print the CA for the `caBundle` of a ValidatingWebhookConfiguration: base64 on one line.
     #[arg(long)]
     pub print_ca_bundle: bool,
     /// Overwrite keys and certificates that are there.
@@ -142,4 +154,12 @@ pub struct CertsArgs {
 /// A duration as people write it: `5s`, `1m 30s`, `250ms`.
 fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| format!("{error}; write it as 5s, 250ms or 1m"))
+}
+
+/// A duration that must pass before something is given up: not zero.
+fn deadline(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("a deadline of zero lets nothing through".to_owned()),
+        given => Ok(given),
+    }
 }

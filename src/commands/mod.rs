@@ -6,6 +6,7 @@ use crate::cli::{Cli, Command};
 
 mod certs;
 mod check;
+mod policy;
 mod serve;
 
 /// Runs the subcommand and maps what came of it to an exit code; what went wrong is on standard error.

@@ -1,7 +1,146 @@
-//! `serve`
+//! `serve`: from the command line to a running server.
 
-use std::process::ExitCode;
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    process::ExitCode,
+    thread,
+};
 
-pub(super) fn run(_args: crate::cli::ServeArgs) -> ExitCode {
-    ExitCode::from(2)
+use tracing::info;
+use tracing_subscriber::filter::LevelFilter;
+
+use super::policy;
+use crate::{
+    certificates::{self, CertificateError, Folder, Local},
+    cli::{LogFormat, ServeArgs},
+    server::{self, Config, Deadlines, Ending, Limits, ServerError, Signals, TlsFiles},
+};
+
+/// Where local certificates are made when none are named.
+const LOCAL_CERTIFICATES: &str = "certs";
+/// A decision takes microseconds: more threads would only cost memory.
+const MOST_WORKERS: usize = 4;
+
+/// A review to try the server with: it asks for one field that may change and one that must not.
+const EXAMPLE: &str = r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"example","operation":"UPDATE","kind":{"group":"kubeflow.org","version":"v1","kind":"PyTorchJob"},"resource":{"group":"kubeflow.org","version":"v1","resource":"pytorchjobs"},"name":"example","namespace":"default","userInfo":{"username":"you"},"oldObject":{"spec":{"ttlSecondsAfterFinished":60,"nprocPerNode":"1"}},"object":{"spec":{"ttlSecondsAfterFinished":90,"nprocPerNode":"2"}}}}"#;
+
+/// Why `serve` failed.
+#[derive(Debug, thiserror::Error)]
+enum ServeError {
+    #[error(transparent)]
+    Policy(#[from] policy::LoadError),
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    #[error("the runtime cannot start: {0}")]
+    Runtime(io::Error),
+    #[error("signals cannot be received: {0}")]
+    Signals(io::Error),
+}
+
+pub(super) fn run(args: ServeArgs) -> ExitCode {
+    log_to_stderr(args.log_format);
+    match serve(args) {
+        Ok(Ending::Stopped) => ExitCode::SUCCESS,
+        Ok(Ending::Cut(signal)) => ExitCode::from(signal.exit_code()),
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn serve(args: ServeArgs) -> Result<Ending, ServeError> {
+    let policy = policy::load(&args.policy)?;
+    let (tls, ca) = tls_files(args.tls_cert, args.tls_key, args.client_ca)?;
+    let config = Config {
+        listen: args.listen,
+        admin_listen: args.admin_listen,
+        tls,
+        limits: Limits {
+            body_bytes: args.max_body_bytes,
+            connections: args.max_connections,
+            in_flight: args.max_in_flight,
+        },
+        deadlines: Deadlines {
+            handshake: args.handshake_timeout,
+            header: args.header_timeout,
+            body: args.body_timeout,
+            idle: args.idle_timeout,
+        },
+        shutdown_delay: args.shutdown_delay,
+        drain_timeout: args.drain_timeout,
+        policy,
+    };
+
+    let workers = thread::available_parallelism().map_or(1, usize::from).min(MOST_WORKERS);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers)
+        // Only the reading of the TLS files blocks.
+        .max_blocking_threads(1)
+        .enable_all()
+        .build()
+        .map_err(ServeError::Runtime)?;
+    let ending = runtime.block_on(async {
+        let signals = Signals::install().map_err(ServeError::Signals)?;
+        let policy = config.policy.name().to_owned();
+        let bound = server::bind(config).await?;
+        info!(address = %bound.address(), admin = %bound.admin_address(), policy, "serving");
+        if let Some(ca) = ca {
+            let url = format!("https://{}/validate", reachable(bound.address()));
+            info!("try it: curl --cacert {} -H 'content-type: application/json' -d '{EXAMPLE}' {url}", ca.display());
+        }
+        Ok(bound.run(signals).await?)
+    });
+    // What is still open was given its time; waiting for it again would never end.
+    runtime.shutdown_background();
+    ending
+}
+
+/// The files that were named, or local ones, and then the CA to trust.
+fn tls_files(
+    cert: Option<PathBuf>,
+    key: Option<PathBuf>,
+    client_ca: Option<PathBuf>,
+) -> Result<(TlsFiles, Option<PathBuf>), ServeError> {
+    if let (Some(cert), Some(key)) = (cert, key) {
+        return Ok((TlsFiles { cert, key, client_ca }, None));
+    }
+    let folder = Folder::new(LOCAL_CERTIFICATES);
+    match certificates::ensure(&folder)? {
+        Local::Found => info!("using the local certificates in {LOCAL_CERTIFICATES}/"),
+        Local::Made => info!("no --tls-cert given: made a local CA and a serving certificate in {LOCAL_CERTIFICATES}/"),
+        Local::Renewed => info!("the local certificate was at its end: made a new one in {LOCAL_CERTIFICATES}/"),
+        Local::Remade => {
+            info!("the local CA was at its end: made a new one in {LOCAL_CERTIFICATES}/; trust ca.crt anew");
+        }
+    }
+    // Somebody who put their own certificate there need not have put its CA beside it.
+    let ca = Some(folder.ca_cert()).filter(|ca| ca.exists());
+    Ok((TlsFiles { cert: folder.cert(), key: folder.key(), client_ca }, ca))
+}
+
+/// Where this machine itself reaches the server.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), address.port())
+    } else {
+        address
+    }
+}
+
+fn log_to_stderr(format: LogFormat) {
+    let logs = tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        // Whoever read the log may be gone: that is no reason to stop answering, and the complaint would go the same way.
+        .log_internal_errors(false)
+        .with_max_level(LevelFilter::INFO)
+        .with_target(false);
+    match format {
+        LogFormat::Text => logs.init(),
+        LogFormat::Json => logs.json().flatten_event(true).init(),
+    }
 }

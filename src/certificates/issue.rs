@@ -1,0 +1,121 @@
+//! A certificate authority that signs serving certificates. P-256 throughout: every client reads it, and a handshake
+//! with it costs a tenth of one with RSA.
+
+use std::time::{Duration, SystemTime};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, SanType,
+};
+use x509_parser::prelude::FromDer as _;
+
+use super::{CertificateError, Folder, Names, Standing, Validity, store, validity::seconds};
+
+/// How far the start of a certificate lies in the past, for peers whose clocks are slow.
+const CLOCK_SKEW: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
+
+/// A CA that can sign.
+pub(super) struct Authority {
+    cert_pem: String,
+    key_pem: String,
+    ends: SystemTime,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+/// A serving certificate and its key.
+pub(super) struct Leaf {
+    pub(super) cert_pem: String,
+    pub(super) key_pem: String,
+}
+
+impl Authority {
+    /// A new CA.
+    pub(super) fn make(days: u32) -> Result<Self, CertificateError> {
+        let key = KeyPair::generate()?;
+        let key_pem = key.serialize_pem();
+        let ends = SystemTime::now() + DAY * days;
+        let mut params = params("pytorchjob-guard CA", ends);
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let cert_pem = params.self_signed(&key)?.pem();
+        Ok(Self { cert_pem, key_pem, ends, issuer: Issuer::new(params, key) })
+    }
+
+    /// The CA of the folder, refused where it could sign nothing that a client would accept.
+    pub(super) fn load(folder: &Folder) -> Result<Self, CertificateError> {
+        let (cert_path, key_path) = (folder.ca_cert(), folder.ca_key());
+        for (missing, present) in [(&cert_path, &key_path), (&key_path, &cert_path)] {
+            if !missing.exists() {
+                return Err(CertificateError::HalfPair { missing: missing.clone(), present: present.clone() });
+            }
+        }
+        let unreadable = |path: &std::path::Path| {
+            let path = path.to_owned();
+            move |problem: String| CertificateError::Unreadable { path, problem }
+        };
+        let text = |path: &std::path::Path| {
+            String::from_utf8(store::read(path)?).map_err(|_| unreadable(path)("it is not PEM text".to_owned()))
+        };
+        let (cert_pem, key_pem) = (text(&cert_path)?, text(&key_path)?);
+
+        let key = KeyPair::from_pem(&key_pem).map_err(|error| unreadable(&key_path)(error.to_string()))?;
+        let validity =
+            Validity::of_pem(cert_pem.as_bytes()).map_err(|error| unreadable(&cert_path)(error.to_string()))?;
+        if validity.standing(SystemTime::now()) == Standing::Ended {
+            return Err(unreadable(&cert_path)("this CA has expired; make a new one with --force".to_owned()));
+        }
+        if !signs_with(&cert_pem, &key) {
+            return Err(unreadable(&key_path)(format!("this is not the key of {}", cert_path.display())));
+        }
+        let issuer =
+            Issuer::from_ca_cert_pem(&cert_pem, key).map_err(|error| unreadable(&cert_path)(error.to_string()))?;
+        let ends = SystemTime::now() + validity.left(SystemTime::now());
+        Ok(Self { cert_pem, key_pem, ends, issuer })
+    }
+
+    /// Signs a serving certificate, which never outlives the CA.
+    pub(super) fn issue(&self, names: &Names, days: u32) -> Result<Leaf, CertificateError> {
+        let key = KeyPair::generate()?;
+        let mut params = params("pytorchjob-guard", self.ends.min(SystemTime::now() + DAY * days));
+        for name in &names.dns {
+            params.subject_alt_names.push(SanType::DnsName(name.as_str().try_into()?));
+        }
+        params.subject_alt_names.extend(names.ips.iter().copied().map(SanType::IpAddress));
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.use_authority_key_identifier_extension = true;
+        Ok(Leaf { cert_pem: params.signed_by(&key, &self.issuer)?.pem(), key_pem: key.serialize_pem() })
+    }
+
+    pub(super) fn cert_pem(&self) -> &str {
+        &self.cert_pem
+    }
+
+    pub(super) fn key_pem(&self) -> &str {
+        &self.key_pem
+    }
+}
+
+/// What every certificate has: a name, and a time that ends here.
+fn params(common_name: &str, ends: SystemTime) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, common_name);
+    // rcgen counts with the `time` crate; from its own epoch there is no need to depend on it by name.
+    let epoch = rcgen::date_time_ymd(1970, 1, 1);
+    let since_epoch = |time: SystemTime| Duration::from_secs(u64::try_from(seconds(time)).unwrap_or(0));
+    params.not_before = epoch + since_epoch(SystemTime::now() - CLOCK_SKEW);
+    params.not_after = epoch + since_epoch(ends);
+    params
+}
+
+/// Whether the first certificate of this PEM text belongs to the key.
+fn signs_with(cert_pem: &str, key: &KeyPair) -> bool {
+    use rcgen::PublicKeyData as _;
+    use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+
+    let Ok(der) = CertificateDer::from_pem_slice(cert_pem.as_bytes()) else { return false };
+    x509_parser::certificate::X509Certificate::from_der(&der)
+        .is_ok_and(|(_, certificate)| *certificate.public_key().subject_public_key.data == *key.der_bytes())
+}

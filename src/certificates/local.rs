@@ -1,0 +1,72 @@
+//! The certificates `serve` uses when none are named: found, made, or renewed before they end.
+
+use std::{net::IpAddr, time::SystemTime};
+
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude::FromDer as _};
+
+use super::{CertificateError, Folder, Names, Standing, Validity, store};
+
+/// How long what `serve` makes is valid: long enough to forget, renewed at the first start in its last tenth.
+const DAYS: u32 = 365;
+
+/// How the local certificates came to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Local {
+    /// They were there.
+    Found,
+    /// There was no serving certificate.
+    Made,
+    /// The serving certificate was at its end; the CA is the same.
+    Renewed,
+    /// The CA was at its end too: clients have to be given the new one.
+    Remade,
+}
+
+/// Sees to it that the folder holds a serving certificate with time left.
+pub fn ensure(folder: &Folder) -> Result<Local, CertificateError> {
+    let (cert, key) = (folder.cert(), folder.key());
+    match (cert.exists(), key.exists()) {
+        (false, false) => return folder.make(&Names::local(), DAYS).map(|()| Local::Made),
+        (true, false) => return Err(CertificateError::HalfPair { missing: key, present: cert }),
+        (false, true) => return Err(CertificateError::HalfPair { missing: cert, present: key }),
+        (true, true) => {}
+    }
+    let pem = store::read(&cert)?;
+    let leaf = Validity::of_pem(&pem)
+        .map_err(|error| CertificateError::Unreadable { path: cert.clone(), problem: error.to_string() })?;
+    let now = SystemTime::now();
+    // Without the CA's key somebody else made these: it is theirs to renew them, and the server warns.
+    if matches!(leaf.standing(now), Standing::Good | Standing::Early) || !folder.ca_key().exists() {
+        return Ok(Local::Found);
+    }
+    let names = names_of(&pem).unwrap_or_else(Names::local);
+    let ca = Validity::of_pem(&folder.ca_bundle()?)
+        .map_err(|error| CertificateError::Unreadable { path: folder.ca_cert(), problem: error.to_string() })?;
+    if ca.standing(now) == Standing::Good {
+        folder.renew(&names, DAYS).map(|()| Local::Renewed)
+    } else {
+        folder.remake(&names, DAYS).map(|()| Local::Remade)
+    }
+}
+
+/// The names the certificate was made for, so that a renewed one is good for the same.
+fn names_of(pem: &[u8]) -> Option<Names> {
+    let der = CertificateDer::from_pem_slice(pem).ok()?;
+    let (_, certificate) = X509Certificate::from_der(&der).ok()?;
+    let names = certificate.subject_alternative_name().ok()??;
+    let (mut dns, mut ips) = (Vec::new(), Vec::new());
+    for name in &names.value.general_names {
+        match name {
+            GeneralName::DNSName(name) => dns.push((*name).to_owned()),
+            GeneralName::IPAddress(bytes) => ips.extend(
+                <[u8; 4]>::try_from(*bytes)
+                    .map(IpAddr::from)
+                    .or_else(|_| <[u8; 16]>::try_from(*bytes).map(IpAddr::from))
+                    .ok(),
+            ),
+            _ => {}
+        }
+    }
+    Names::new(dns, ips).ok()
+}

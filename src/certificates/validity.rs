@@ -1,0 +1,122 @@
+//! When a certificate begins and ends, and how near that is.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer as _;
+
+/// Why a PEM text holds no certificate with a validity.
+#[derive(Debug, thiserror::Error)]
+pub enum ValidityError {
+    /// Nothing between `BEGIN CERTIFICATE` and `END CERTIFICATE`.
+    #[error("there is no PEM certificate in it")]
+    NoCertificate,
+    /// The PEM armour is broken.
+    #[error("its PEM is broken: {0}")]
+    Pem(rustls::pki_types::pem::Error),
+    /// The certificate in it is broken.
+    #[error("certificate {position} in it cannot be read: {problem}")]
+    Der {
+        /// Counted from 1.
+        position: usize,
+        /// What the parser says.
+        problem: String,
+    },
+}
+
+/// The time a certificate is good for, in seconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Validity {
+    /// Its first second.
+    pub not_before: i64,
+    /// Its last second.
+    pub not_after: i64,
+}
+
+/// How a certificate stands at some moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It has not begun.
+    Early,
+    /// It is good.
+    Good,
+    /// It is good, but less than a tenth of its time is left: whoever renews it is late.
+    Ending,
+    /// It is over.
+    Ended,
+}
+
+impl Validity {
+    /// The time for which every certificate of this PEM text is good, as a chain is no better than its weakest link.
+    pub fn of_pem(pem: &[u8]) -> Result<Self, ValidityError> {
+        let chain = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(ValidityError::Pem)?;
+        Self::of_chain(&chain)
+    }
+
+    /// The same for certificates that are out of their PEM armour.
+    pub fn of_chain(chain: &[CertificateDer<'_>]) -> Result<Self, ValidityError> {
+        let mut whole: Option<Self> = None;
+        for (index, der) in chain.iter().enumerate() {
+            let (_, certificate) = X509Certificate::from_der(der)
+                .map_err(|error| ValidityError::Der { position: index + 1, problem: error.to_string() })?;
+            let validity = certificate.validity();
+            let (not_before, not_after) = (validity.not_before.timestamp(), validity.not_after.timestamp());
+            whole = Some(whole.map_or(Self { not_before, not_after }, |so_far| Self {
+                not_before: so_far.not_before.max(not_before),
+                not_after: so_far.not_after.min(not_after),
+            }));
+        }
+        whole.ok_or(ValidityError::NoCertificate)
+    }
+
+    /// How it stands at this moment.
+    #[must_use]
+    pub fn standing(self, now: SystemTime) -> Standing {
+        let now = seconds(now);
+        let left = self.not_after.saturating_sub(now);
+        if now < self.not_before {
+            Standing::Early
+        } else if left < 0 {
+            Standing::Ended
+        } else if left < self.not_after.saturating_sub(self.not_before) / 10 {
+            Standing::Ending
+        } else {
+            Standing::Good
+        }
+    }
+
+    /// How long it is still good for; zero when it is over.
+    #[must_use]
+    pub fn left(self, now: SystemTime) -> Duration {
+        Duration::from_secs(u64::try_from(self.not_after.saturating_sub(seconds(now))).unwrap_or(0))
+    }
+}
+
+/// Seconds since 1970; a clock before that counts as 1970, which makes certificates early, not good.
+pub(super) fn seconds(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_how_a_certificate_stands() {
+        let validity = Validity { not_before: 1_000, not_after: 2_000 };
+        for (now, standing) in [
+            (999, Standing::Early),
+            (1_000, Standing::Good),
+            (1_900, Standing::Good),
+            (1_901, Standing::Ending),
+            (2_000, Standing::Ending),
+            (2_001, Standing::Ended),
+        ] {
+            assert_eq!(validity.standing(UNIX_EPOCH + Duration::from_secs(now)), standing, "at {now}");
+        }
+        assert_eq!(validity.left(UNIX_EPOCH + Duration::from_secs(1_990)), Duration::from_secs(10));
+        assert_eq!(validity.left(UNIX_EPOCH + Duration::from_secs(9_999)), Duration::ZERO);
+    }
+}

@@ -1,0 +1,61 @@
+//! What a server is built from.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use crate::admission::Policy;
+
+/// Everything a server needs to know.
+#[derive(Debug)]
+pub struct Config {
+    /// Where the webhook listens.
+    pub listen: SocketAddr,
+    /// Where probes and metrics are served over plain HTTP.
+    pub admin_listen: SocketAddr,
+    /// The certificate, its key, and whom to let in.
+    pub tls: TlsFiles,
+    /// What may change.
+    pub policy: Policy,
+    /// How much is held at once.
+    pub limits: Limits,
+    /// How long a peer is waited for.
+    pub deadlines: Deadlines,
+    /// How long to go on serving once asked to stop.
+    pub shutdown_delay: Duration,
+    /// How long what is in flight may take once the listener is closed.
+    pub drain_timeout: Duration,
+}
+
+/// The files that TLS is set up from. They are read again for as long as the server runs.
+#[derive(Debug, Clone)]
+pub struct TlsFiles {
+    /// The serving certificate with its chain, PEM.
+    pub cert: PathBuf,
+    /// Its private key, PEM.
+    pub key: PathBuf,
+    /// The CAs of the clients that are let in, PEM; without it everybody is.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// How much is held at once.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Bytes of one request's body.
+    pub body_bytes: usize,
+    /// Open connections.
+    pub connections: u32,
+    /// Requests whose bodies are in memory.
+    pub in_flight: u32,
+}
+
+/// How long a peer is waited for. Every await on a peer is under one of these.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadlines {
+    /// From the accepted connection to the end of the TLS handshake.
+    pub handshake: Duration,
+    /// From the first byte of a request to the end of its headers.
+    pub header: Duration,
+    /// From the end of the headers to the end of the body.
+    pub body: Duration,
+    /// From one request to the next.
+    pub idle: Duration,
+}

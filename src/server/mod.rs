@@ -1,0 +1,168 @@
+//! The webhook server: TLS, HTTP/1.1 and HTTP/2 in front of [`crate::admission`], and the plain-HTTP port for probes.
+//!
+//! [`bind`] reads the keys and takes the ports, which gives [`Bound`] with the real addresses; [`Bound::run`] serves
+//! until a signal. Every await on a peer is under one of the [`Deadlines`], everything that is held under one of the
+//! [`Limits`].
+
+mod admin;
+mod audit;
+mod body;
+mod config;
+mod connection;
+mod http;
+mod listener;
+mod metrics;
+mod reload;
+mod shutdown;
+mod state;
+mod timeout;
+mod tls;
+mod watch;
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    net::TcpListener,
+    task::JoinError,
+    time::{sleep, timeout as within},
+};
+use tracing::{info, warn};
+
+pub use config::{Config, Deadlines, Limits, TlsFiles};
+use reload::Reloader;
+use shutdown::Phase;
+pub use shutdown::{Signal, Signals};
+use state::State;
+pub use tls::TlsError;
+
+/// Why the server could not start; the message names the flag or the file to mend.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// An address is taken or not ours.
+    #[error("{flag} {address}: {source}")]
+    Bind {
+        /// The flag that gave it.
+        flag: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// A part of the server that never ends did.
+    #[error("the {part} ended, which it never should: {source}")]
+    Broke {
+        /// The part.
+        part: &'static str,
+        /// Why.
+        source: JoinError,
+    },
+}
+
+/// A server that has its keys and its ports, and serves nobody yet.
+pub struct Bound {
+    address: SocketAddr,
+    admin_address: SocketAddr,
+    listener: TcpListener,
+    admin_listener: TcpListener,
+    reloader: Reloader,
+    state: Arc<State>,
+    shutdown_delay: Duration,
+    drain_timeout: Duration,
+}
+
+/// How a server ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// It was asked to stop and took its time.
+    Stopped,
+    /// A second signal cut that short.
+    Cut(Signal),
+}
+
+/// Reads the keys and takes the ports.
+pub async fn bind(config: Config) -> Result<Bound, ServerError> {
+    let (reloader, identity) = Reloader::start(config.tls)?;
+    let (listener, address) = listen("--listen", config.listen).await?;
+    let (admin_listener, admin_address) = listen("--admin-listen", config.admin_listen).await?;
+    let state = State::new(config.limits, config.deadlines, config.policy, identity.config);
+    state.metrics.serves_until(identity.validity);
+    Ok(Bound {
+        address,
+        admin_address,
+        listener,
+        admin_listener,
+        reloader,
+        state: Arc::new(state),
+        shutdown_delay: config.shutdown_delay,
+        drain_timeout: config.drain_timeout,
+    })
+}
+
+async fn listen(flag: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServerError> {
+    let failed = |source| ServerError::Bind { flag, address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let real = listener.local_addr().map_err(failed)?;
+    Ok((listener, real))
+}
+
+impl Bound {
+    /// The webhook's address, with the port it really has.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The address of probes and metrics, with the port it really has.
+    #[must_use]
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin_address
+    }
+
+    /// Serves until a signal, then drains: not ready at once, still answering for the shutdown delay, then closed, and
+    /// done when the last connection is or the drain timeout has passed. A second signal ends it where it stands.
+    pub async fn run(self, mut signals: Signals) -> Result<Ending, ServerError> {
+        let state = Arc::clone(&self.state);
+        let mut admin = tokio::spawn(admin::serve(self.admin_listener, Arc::clone(&state)));
+        let mut reload = tokio::spawn(self.reloader.run(Arc::clone(&state)));
+        let mut accept = tokio::spawn(listener::serve(self.listener, Arc::clone(&state)));
+
+        let signal = tokio::select! {
+            signal = signals.next() => signal,
+            Err(source) = &mut admin => return Err(ServerError::Broke { part: "admin port", source }),
+            Err(source) = &mut reload => return Err(ServerError::Broke { part: "watch on the TLS files", source }),
+            Err(source) = &mut accept => return Err(ServerError::Broke { part: "listener", source }),
+        };
+        state.advance(Phase::Draining);
+        info!(signal = signal.name(), delay = ?self.shutdown_delay, "not ready any more; still answering");
+        tokio::select! {
+            biased;
+            second = signals.next() => return Ok(Ending::Cut(second)),
+            () = sleep(self.shutdown_delay) => {}
+        }
+
+        state.advance(Phase::Closing);
+        info!(timeout = ?self.drain_timeout, "the listener is closed; finishing what is in flight");
+        tokio::select! {
+            biased;
+            second = signals.next() => return Ok(Ending::Cut(second)),
+            drained = within(self.drain_timeout, drained(&state, &mut accept)) => if drained.is_ok() {
+                info!("stopped");
+            } else {
+                let connections = state.metrics.connections_open.get();
+                warn!(connections, "stopped before all connections were done");
+            },
+        }
+        Ok(Ending::Stopped)
+    }
+}
+
+/// Waits until the listener is gone and every connection has given its place back.
+async fn drained(state: &State, accept: &mut tokio::task::JoinHandle<()>) {
+    // A listener that panicked is gone as well.
+    let _ = accept.await;
+    // Nobody closes the semaphore; an error would mean that there are no connections to wait for.
+    let _ = state.connections.acquire_many(state.limits.connections).await;
+}

@@ -1,0 +1,100 @@
+//! What all connections share.
+
+use std::sync::{
+    Arc, PoisonError, RwLock,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
+
+use rustls::ServerConfig;
+use tokio::sync::{Semaphore, watch};
+
+use super::{
+    config::{Deadlines, Limits},
+    metrics::Metrics,
+    shutdown::Phase,
+};
+use crate::admission::Policy;
+
+/// What all connections share.
+pub(super) struct State {
+    pub(super) limits: Limits,
+    pub(super) deadlines: Deadlines,
+    pub(super) metrics: Metrics,
+    /// A permit for each connection.
+    pub(super) connections: Arc<Semaphore>,
+    /// A permit for each request whose body is held.
+    pub(super) in_flight: Semaphore,
+    pub(super) phase: watch::Sender<Phase>,
+    /// The same as `phase` being past serving, for a look at every response.
+    draining: AtomicBool,
+    crowded: AtomicBool,
+    tls: Swap<ServerConfig>,
+    policy: Swap<Policy>,
+}
+
+impl State {
+    pub(super) fn new(limits: Limits, deadlines: Deadlines, policy: Policy, tls: Arc<ServerConfig>) -> Self {
+        Self {
+            limits,
+            deadlines,
+            metrics: Metrics::new(policy.name()),
+            connections: Arc::new(Semaphore::new(limits.connections as usize)),
+            in_flight: Semaphore::new(limits.in_flight as usize),
+            phase: watch::Sender::new(Phase::Serving),
+            draining: AtomicBool::new(false),
+            crowded: AtomicBool::new(false),
+            tls: Swap::new(tls),
+            policy: Swap::new(Arc::new(policy)),
+        }
+    }
+
+    /// The policy in force.
+    pub(super) fn policy(&self) -> Arc<Policy> {
+        self.policy.get()
+    }
+
+    /// TLS for the next connection.
+    pub(super) fn tls(&self) -> Arc<ServerConfig> {
+        self.tls.get()
+    }
+
+    pub(super) fn set_tls(&self, config: Arc<ServerConfig>) {
+        self.tls.set(config);
+    }
+
+    pub(super) fn advance(&self, phase: Phase) {
+        self.draining.store(phase > Phase::Serving, Relaxed);
+        self.phase.send_replace(phase);
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Relaxed)
+    }
+
+    /// Whether every place for a connection is taken.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.crowded.load(Relaxed)
+    }
+
+    pub(super) fn set_crowded(&self, crowded: bool) {
+        self.crowded.store(crowded, Relaxed);
+    }
+}
+
+/// A value that is read all the time and replaced now and then.
+struct Swap<T>(RwLock<Arc<T>>);
+
+impl<T> Swap<T> {
+    fn new(value: Arc<T>) -> Self {
+        Self(RwLock::new(value))
+    }
+
+    fn get(&self) -> Arc<T> {
+        // Nothing can fail while the lock is held, so a poisoned one holds a good value all the same.
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn set(&self, value: Arc<T>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = value;
+    }
+}

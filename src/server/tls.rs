@@ -1,0 +1,175 @@
+//! From PEM files to a TLS configuration, refusing whatever could not serve.
+
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rustls::{
+    RootCertStore, ServerConfig,
+    crypto::CryptoProvider,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    server::{NoServerSessionStorage, WebPkiClientVerifier},
+    sign::{CertifiedKey, SingleCertAndKey},
+};
+
+use super::config::TlsFiles;
+use crate::certificates::{Validity, ValidityError};
+
+/// No honest certificate, key or CA bundle is larger; a device or a log named by mistake is.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// Why TLS cannot be set up; the message names the file to mend.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file could not be read.
+    #[error("{}: cannot be read: {source}", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file is too large to be what it should be.
+    #[error("{}: is larger than 1 MiB; this is no certificate or key", .0.display())]
+    TooLarge(PathBuf),
+    /// The certificate or its chain cannot be used.
+    #[error("{}: {source}", .path.display())]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ValidityError,
+    },
+    /// There is no private key that can be used.
+    #[error("{}: {problem}", .path.display())]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The certificate and the key are not a pair.
+    #[error("{}: this is not the key of the first certificate in {}", .key.display(), .cert.display())]
+    NotAPair {
+        /// The certificate's file.
+        cert: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+    },
+    /// The CAs of the clients cannot be used.
+    #[error("{}: {problem}", .path.display())]
+    ClientCa {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// rustls refuses the whole.
+    #[error("TLS cannot be set up: {0}")]
+    Rustls(#[from] rustls::Error),
+}
+
+/// The files' contents, to tell whether they changed.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Material {
+    cert: Vec<u8>,
+    key: Vec<u8>,
+    client_ca: Option<Vec<u8>>,
+}
+
+/// What serves: made from one state of the files.
+pub(super) struct Identity {
+    pub(super) config: Arc<ServerConfig>,
+    pub(super) validity: Validity,
+}
+
+impl Material {
+    /// Reads all the files. Between two of them they may be swapped: what was read need not fit together.
+    pub(super) fn read(files: &TlsFiles) -> Result<Self, TlsError> {
+        Ok(Self {
+            cert: read(&files.cert)?,
+            key: read(&files.key)?,
+            client_ca: files.client_ca.as_deref().map(read).transpose()?,
+        })
+    }
+
+    /// Sets up TLS from it. The files' names are for the errors.
+    pub(super) fn identity(&self, files: &TlsFiles, provider: &Arc<CryptoProvider>) -> Result<Identity, TlsError> {
+        let certificate = |source| TlsError::Certificate { path: files.cert.clone(), source };
+        let chain = CertificateDer::pem_slice_iter(&self.cert)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| certificate(ValidityError::Pem(error)))?;
+        let validity = Validity::of_chain(&chain).map_err(certificate)?;
+
+        let key = PrivateKeyDer::from_pem_slice(&self.key)
+            .map_err(|error| TlsError::Key { path: files.key.clone(), problem: key_problem(&self.key, &error) })?;
+        let pair = CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => {
+                TlsError::NotAPair { cert: files.cert.clone(), key: files.key.clone() }
+            }
+            rustls::Error::InvalidCertificate(_) => {
+                certificate(ValidityError::Der { position: 1, problem: error.to_string() })
+            }
+            other => TlsError::Key { path: files.key.clone(), problem: format!("cannot be used: {other}") },
+        })?;
+
+        let versions =
+            ServerConfig::builder_with_provider(Arc::clone(provider)).with_safe_default_protocol_versions()?;
+        let clients = match (&files.client_ca, &self.client_ca) {
+            (Some(path), Some(pem)) => {
+                let refused = |problem: String| TlsError::ClientCa { path: path.clone(), problem };
+                let roots = Arc::new(roots(pem).map_err(refused)?);
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(provider))
+                    .build()
+                    .map_err(|error| refused(error.to_string()))?;
+                versions.with_client_cert_verifier(verifier)
+            }
+            _ => versions.with_no_client_auth(),
+        };
+        let mut config = clients.with_cert_resolver(Arc::new(SingleCertAndKey::from(pair)));
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        // API servers keep no sessions to resume: tickets would only cost time and memory at each handshake, and a
+        // resumed session would not be checked against a new --client-ca.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        Ok(Identity { config: Arc::new(config), validity })
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+    let mut contents = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut contents))
+        .map_err(|source| TlsError::Read { path: path.to_owned(), source })?;
+    if contents.len() as u64 > MAX_FILE_BYTES {
+        return Err(TlsError::TooLarge(path.to_owned()));
+    }
+    Ok(contents)
+}
+
+/// What is wrong with a key, in words that say what to do.
+fn key_problem(pem: &[u8], error: &rustls::pki_types::pem::Error) -> String {
+    let text = String::from_utf8_lossy(pem);
+    if text.contains("BEGIN ENCRYPTED PRIVATE KEY") || text.contains("Proc-Type: 4,ENCRYPTED") {
+        "the key is encrypted; give one without a passphrase".to_owned()
+    } else if matches!(error, rustls::pki_types::pem::Error::NoItemsFound) {
+        "there is no PEM private key in it (PKCS#8, PKCS#1 or SEC1)".to_owned()
+    } else {
+        format!("its PEM is broken: {error}")
+    }
+}
+
+fn roots(pem: &[u8]) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for (index, certificate) in CertificateDer::pem_slice_iter(pem).enumerate() {
+        let certificate = certificate.map_err(|error| format!("its PEM is broken: {error}"))?;
+        roots.add(certificate).map_err(|error| format!("certificate {} in it cannot be read: {error}", index + 1))?;
+    }
+    if roots.is_empty() {
+        return Err("there is no PEM certificate in it".to_owned());
+    }
+    Ok(roots)
+}

@@ -6,7 +6,10 @@ use crate::cli::{Cli, Command};
 
 mod certs;
 mod check;
+mod documents;
+mod kubectl;
 mod policy;
+mod review;
 mod serve;
 
 /// Runs the subcommand and maps what came of it to an exit code; what went wrong is on standard error.

@@ -1,1 +1,67 @@
-//! Tests against a real API server.
+//! The guard before a real API server, driven by kubectl: what users, their tools and the cluster's controllers see.
+
+mod cluster;
+mod harness;
+mod run;
+
+mod certificate_rotation;
+mod deletion;
+mod dry_run;
+mod edit;
+mod forbidden_changes;
+mod mutable_fields;
+mod outage;
+mod scale_and_status;
+mod secrecy;
+mod semantic_equality;
+mod training_operator;
+
+use std::{process::ExitCode, sync::Arc};
+
+use libtest_mimic::{Arguments, Trial};
+
+use crate::cluster::Clusters;
+
+/// A test: its name, and what it does.
+type Test = (&'static str, fn(&Clusters));
+
+/// The tests of a module; one that is left out is reported as dead code.
+macro_rules! tests {
+    ($($test:ident),+ $(,)?) => {
+        pub(crate) const TESTS: &[crate::Test] = &[$((concat!(module_path!(), "::", stringify!($test)), $test)),+];
+    };
+}
+pub(crate) use tests;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let clusters = Arc::new(Clusters::default());
+    let trials = [
+        mutable_fields::TESTS,
+        semantic_equality::TESTS,
+        forbidden_changes::TESTS,
+        edit::TESTS,
+        scale_and_status::TESTS,
+        dry_run::TESTS,
+        secrecy::TESTS,
+        training_operator::TESTS,
+        deletion::TESTS,
+        outage::TESTS,
+        certificate_rotation::TESTS,
+    ]
+    .concat()
+    .into_iter()
+    .map(|(name, test)| {
+        let clusters = Arc::clone(&clusters);
+        // Without the crate's name, as libtest has it.
+        let name = name.split_once("::").map_or(name, |(_, name)| name);
+        Trial::test(name, move || {
+            test(&clusters);
+            Ok(())
+        })
+    })
+    .collect();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    drop(clusters);
+    conclusion.exit_code()
+}

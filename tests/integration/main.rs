@@ -1,8 +1,17 @@
 //! Tests without a cluster.
 
+mod amount;
 mod certs;
+mod decisions;
+mod edits;
+mod jobs;
 mod lifecycle;
 mod metrics;
+mod properties;
+mod purity;
+mod reference;
+mod review;
 mod support;
 mod tls;
+mod tree;
 mod wire;

@@ -1,0 +1,91 @@
+//! A cluster to try the guard in: `cargo run --release --example playground`.
+//!
+//! It is the control plane of the cluster tests, with the guard registered and the documented job created. Nothing runs
+//! the job's pods. Ctrl-C takes all of it away.
+
+#[allow(dead_code, unused_imports, reason = "the cluster tests need more of it")]
+#[path = "../tests/cluster/harness/mod.rs"]
+mod harness;
+
+use std::{
+    env, io,
+    path::Path,
+    process::{Command, ExitCode, Stdio},
+};
+
+use clap::Parser as _;
+use pytorchjob_guard::{cli::Cli, commands};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::harness::{ControlPlane, Guard, Programs, Registration, Session};
+
+/// The namespace of the documented job.
+const NAMESPACE: &str = "kube-test";
+
+fn main() -> ExitCode {
+    // Given arguments this is the guard itself, so that one command builds all that is needed.
+    if env::args_os().len() > 1 {
+        return commands::run(Cli::parse());
+    }
+    match play() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Boots, says what to try, and stays until it is told to stop.
+fn play() -> io::Result<()> {
+    let programs = Programs::find_or_build()?;
+    let session = Session::start()?;
+    eprintln!("starting the control plane");
+    let crd = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/crds/cci.yaml");
+    let mut plane = ControlPlane::boot(&session, &programs, &crd)?;
+    plane.start_controllers(&session, &programs)?;
+    plane.create_job(NAMESPACE, harness::example_job())?;
+
+    let this = env::current_exe()?;
+    let certs = session.folder().join("guard");
+    harness::make_certificates(&this, &certs)?;
+    let guard = Guard::start(&session, &this, &certs, ([127, 0, 0, 1], 0).into())?;
+    guard
+        .register(&plane, Registration { name: "pytorchjob-guard", only: None, host: "127.0.0.1", probe: NAMESPACE })?;
+
+    let (kubeconfig, log) = (plane.kubeconfig(), certs.with_extension("log"));
+    println!("\nThe guard watches over the PyTorchJobs of a real cluster. Try it in another terminal:\n");
+    println!("  export KUBECONFIG={}", kubeconfig.display());
+    if !on_path("kubectl") {
+        let folder = programs.kubectl.parent().unwrap_or(Path::new("."));
+        println!("  export PATH=\"$PATH:{}\"", folder.display());
+    }
+    println!("  kubectl --namespace {NAMESPACE} edit pytorchjob pytorch-test\n");
+    println!("A label or ttlSecondsAfterFinished is saved; with another image the editor comes back and says why.");
+    println!("The guard's log is {}, its metrics are http://{}/metrics.", log.display(), guard.admin);
+    println!("Ctrl-C stops it all.");
+
+    wait_for_a_signal()?;
+    eprintln!("stopping");
+    Ok(())
+}
+
+fn on_path(program: &str) -> bool {
+    Command::new(program)
+        .arg("--help")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok()
+}
+
+fn wait_for_a_signal() -> io::Result<()> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            interrupted = tokio::signal::ctrl_c() => interrupted,
+            _ = terminate.recv() => Ok(()),
+        }
+    })
+}

@@ -1,0 +1,149 @@
+//! Reads the JSON and YAML files that `check` is given.
+
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::Path,
+};
+
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
+use serde_saphyr::{SnippetMode, UserMessageFormatter};
+
+/// No object that etcd would store comes near this: what is larger is a mistake, like a device file.
+const MAX_BYTES: u64 = 64 << 20;
+
+/// Why a file holds no document that can be judged. Every message names the file, and the place in it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DocumentError {
+    #[error("{name}: {source}")]
+    Read { name: String, source: io::Error },
+    #[error("{name}: larger than {} MiB", MAX_BYTES >> 20)]
+    TooLarge { name: String },
+    #[error("{name}: not UTF-8 at line {line} column {column}")]
+    NotUtf8 { name: String, line: usize, column: usize },
+    #[error("{name}: {source}")]
+    Json { name: String, source: serde_json::Error },
+    #[error("{name}: {message}")]
+    Yaml { name: String, message: String },
+    #[error("{name}: {what}")]
+    Content { name: String, what: String },
+}
+
+/// One JSON or YAML document: a map, as JSON.
+#[derive(Debug)]
+pub(super) struct Document {
+    /// What messages call it: the file's path.
+    pub(super) name: String,
+    /// The document as JSON. What was JSON is as it was, to the byte, so that no number changes on the way.
+    pub(super) json: Box<RawValue>,
+}
+
+impl Document {
+    /// Reads a file; `-` is standard input.
+    pub(super) fn read(path: &Path) -> Result<Self, DocumentError> {
+        let is_stdin = path == Path::new("-");
+        let name = if is_stdin { "standard input".to_owned() } else { path.display().to_string() };
+        let mut bytes = Vec::new();
+        let read = if is_stdin {
+            io::stdin().lock().take(MAX_BYTES + 1).read_to_end(&mut bytes)
+        } else {
+            File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
+        };
+        if let Err(source) = read {
+            return Err(DocumentError::Read { name, source });
+        }
+        if bytes.len() as u64 > MAX_BYTES {
+            return Err(DocumentError::TooLarge { name });
+        }
+        Self::parse(name, &bytes)
+    }
+
+    fn parse(name: String, bytes: &[u8]) -> Result<Self, DocumentError> {
+        let text = match str::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) => {
+                let (line, column) = place(&bytes[..error.valid_up_to()]);
+                return Err(DocumentError::NotUtf8 { name, line, column });
+            }
+        };
+        // Editors on Windows put a byte order mark first.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        // As kubectl tells JSON from YAML.
+        let json = if text.trim_start().starts_with('{') {
+            serde_json::from_str::<Box<RawValue>>(text)
+        } else {
+            match yaml(text) {
+                Ok(value) => serde_json::value::to_raw_value(&value),
+                Err(message) => return Err(DocumentError::Yaml { name, message }),
+            }
+        };
+        match json {
+            Err(source) => Err(DocumentError::Json { name, source }),
+            Ok(json) if json.get().trim_start().starts_with('{') => Ok(Self { name, json }),
+            Ok(_) => Err(DocumentError::Content { name, what: "holds no object".to_owned() }),
+        }
+    }
+
+    /// Which object the document is. What a Kubernetes object must have is asked for by name.
+    pub(super) fn identity(&self) -> Result<Identity, DocumentError> {
+        let head: Head = serde_json::from_str(self.json.get())
+            .map_err(|source| DocumentError::Json { name: self.name.clone(), source })?;
+        let required = |value: Option<Value>, field: &str| {
+            let what = match value {
+                Some(Value::String(text)) if !text.is_empty() => return Ok(text),
+                None | Some(Value::Null | Value::String(_)) => format!("has no {field}"),
+                Some(_) => format!("its {field} is not a string"),
+            };
+            Err(DocumentError::Content { name: self.name.clone(), what })
+        };
+        let api_version = required(head.api_version, "apiVersion")?;
+        let kind = required(head.kind, "kind")?;
+        if kind == "List" {
+            let what = "holds a List; give one object".to_owned();
+            return Err(DocumentError::Content { name: self.name.clone(), what });
+        }
+        let member = |key: &str| head.metadata.as_ref().and_then(|metadata| metadata.get(key)).cloned();
+        let name = required(member("name"), "metadata.name")?;
+        // A namespace may be left to the command line in kubectl, so it may be missing here.
+        let namespace = match member("namespace") {
+            None | Some(Value::Null) => None,
+            namespace => Some(required(namespace, "metadata.namespace")?),
+        };
+        Ok(Identity { api_version, kind, name, namespace })
+    }
+}
+
+/// What tells one object from another.
+#[derive(Debug)]
+pub(super) struct Identity {
+    pub(super) api_version: String,
+    pub(super) kind: String,
+    pub(super) name: String,
+    pub(super) namespace: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Head {
+    api_version: Option<Value>,
+    kind: Option<Value>,
+    metadata: Option<Value>,
+}
+
+/// A YAML text of one document. An `&anchor` that is used too often hits the reader's limits.
+fn yaml(text: &str) -> Result<Value, String> {
+    serde_saphyr::from_str(text).map_err(|error| {
+        error.render_with_options(serde_saphyr::render_options! {
+            formatter: &UserMessageFormatter,
+            snippets: SnippetMode::Off,
+        })
+    })
+}
+
+/// Line and column, counted from one, of what comes after these bytes.
+fn place(before: &[u8]) -> (usize, usize) {
+    let line = before.split(|byte| *byte == b'\n').count();
+    let column = before.rsplit(|byte| *byte == b'\n').next().map_or(0, <[u8]>::len) + 1;
+    (line, column)
+}

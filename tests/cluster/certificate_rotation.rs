@@ -1,0 +1,154 @@
+//! A certificate is replaced as Kubernetes replaces a mounted Secret, while updates go on, and none of them fails.
+
+use std::{
+    fs,
+    io::Write as _,
+    net::TcpStream,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
+    pki_types::{CertificateDer, ServerName, pem::PemObject as _},
+};
+use serde_json::json;
+
+use crate::{
+    cluster::{Clusters, Job, certificates},
+    harness::{Guard, Registration, example_job, until},
+    tests,
+};
+
+tests![rotates_certificates_under_load_without_a_failed_update];
+
+/// A folder as a Secret is mounted: its files lead through the link `..data`, which is replaced as a whole.
+struct MountedSecret {
+    folder: PathBuf,
+}
+
+impl MountedSecret {
+    /// Mounts the certificates in `content`.
+    fn new(folder: PathBuf, content: &Path) -> Self {
+        fs::create_dir(&folder).expect("the folder can be made");
+        for file in ["ca.crt", "tls.crt", "tls.key"] {
+            symlink(Path::new("..data").join(file), folder.join(file)).expect("a link can be made");
+        }
+        let secret = Self { folder };
+        secret.swap(content);
+        secret
+    }
+
+    /// Puts others in their place.
+    fn swap(&self, content: &Path) {
+        let link = self.folder.join("..data_tmp");
+        symlink(content, &link).expect("a link can be made");
+        fs::rename(link, self.folder.join("..data")).expect("a link can be replaced");
+    }
+}
+
+/// Makes a folder with a new serving certificate of the same CA.
+fn renewed(old: &Path, new: PathBuf) -> PathBuf {
+    fs::create_dir(&new).expect("a folder can be made");
+    for file in ["ca.crt", "ca.key"] {
+        fs::copy(old.join(file), new.join(file)).expect("the CA can be copied");
+    }
+    certificates(&new);
+    new
+}
+
+fn certificate(folder: &Path) -> CertificateDer<'static> {
+    CertificateDer::from_pem_file(folder.join("tls.crt")).expect("the guard writes a certificate")
+}
+
+/// The certificate that a new connection to the guard is shown.
+fn served(guard: &Guard, ca: &Path) -> std::io::Result<CertificateDer<'static>> {
+    let mut roots = RootCertStore::empty();
+    let ca = CertificateDer::from_pem_file(ca).map_err(std::io::Error::other)?;
+    roots.add(ca).map_err(std::io::Error::other)?;
+    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(std::io::Error::other)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::IpAddress(guard.address.ip().into());
+    let connection = ClientConnection::new(Arc::new(config), name).map_err(std::io::Error::other)?;
+    let mut stream = StreamOwned::new(connection, TcpStream::connect(guard.address)?);
+    stream.flush()?;
+    while stream.conn.is_handshaking() {
+        stream.conn.complete_io(&mut stream.sock)?;
+    }
+    let chain = stream.conn.peer_certificates().unwrap_or_default();
+    Ok(chain.first().expect("a server shows its certificate").clone().into_owned())
+}
+
+/// Labels all jobs of the namespace again and again until told to stop.
+fn label_without_pause(job: &Job, stop: &AtomicBool, rounds: &AtomicUsize) {
+    while !stop.load(Ordering::Relaxed) {
+        let label = format!("round={}", rounds.fetch_add(1, Ordering::Relaxed));
+        job.kubectl(&["label", "pytorchjob", "--all", "--overwrite", &label]).accepted();
+    }
+}
+
+fn rotates_certificates_under_load_without_a_failed_update(clusters: &Clusters) {
+    let cluster = clusters.cci();
+    let job = cluster.job();
+    let jobs: Vec<_> = (0..20)
+        .map(|number| {
+            let mut job = example_job();
+            job["metadata"]["name"] = json!(format!("job-{number}"));
+            job
+        })
+        .collect();
+    job.with_file(&["create"], &json!({"apiVersion": "v1", "kind": "List", "items": jobs})).accepted();
+
+    let folder = cluster.folder();
+    let first = folder.join("first");
+    certificates(&first);
+    let secret = MountedSecret::new(folder.join("mounted"), &first);
+    let guard = cluster.second_guard(&secret.folder, None);
+    let register = |host| {
+        let name = format!("{}-{host}", job.namespace);
+        let registration = Registration { name: &name, only: Some(&job.namespace), host, probe: &job.namespace };
+        guard.register(&cluster.plane, registration).expect("the guard can be registered");
+    };
+    register("127.0.0.1");
+
+    let (stop, rounds) = (AtomicBool::new(false), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        let load = [(); 2].map(|()| scope.spawn(|| label_without_pause(&job, &stop, &rounds)));
+        // Whatever comes of it, the load ends with it.
+        let rotated = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let mut old = first.clone();
+            for name in ["second", "third"] {
+                let new = renewed(&old, folder.join(name));
+                assert_ne!(certificate(&new), certificate(&old));
+                secret.swap(&new);
+                until("the new certificate", || {
+                    Ok((served(&guard, &first.join("ca.crt"))? == certificate(&new)).then_some(()))
+                })
+                .expect("the guard serves the new certificate");
+                // Another name is another connection of the API server, shown the new certificate.
+                if name == "second" {
+                    register("localhost");
+                }
+                // One more round, all of it after the swap.
+                let begun = rounds.load(Ordering::Relaxed);
+                until("another round", || Ok((rounds.load(Ordering::Relaxed) > begun + 2).then_some(())))
+                    .expect("the load goes on");
+                old = new;
+            }
+        }));
+        stop.store(true, Ordering::Relaxed);
+        for thread in load {
+            thread.join().expect("no update fails");
+        }
+        rotated.expect("the certificates are rotated");
+    });
+    job.rejects(&[("spec.backoffLimit", "(added)")], || job.patch(&json!({"spec": {"backoffLimit": 1}})));
+}

@@ -1,0 +1,209 @@
+//! A control plane: etcd, kube-apiserver and kube-controller-manager on loopback, with users and the CRD.
+
+use std::{
+    fs,
+    io::{self, Write as _},
+    net::{Ipv4Addr, TcpListener},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::Arc,
+};
+
+use rcgen::KeyPair;
+use serde_json::{Value, json};
+
+use super::{Process, Programs, Session, until};
+
+/// The user who may do everything.
+pub(crate) const ADMIN: &str = "admin";
+/// A user who may do everything to PyTorchJobs, and nothing else.
+pub(crate) const PERSON: &str = "dana";
+/// The user whose credentials make the controllers' service accounts.
+const CONTROLLER_MANAGER: &str = "system:kube-controller-manager";
+
+/// The users, and their groups.
+const USERS: [(&str, &str); 3] = [(ADMIN, "system:masters"), (PERSON, "people"), (CONTROLLER_MANAGER, "")];
+
+/// What people may do.
+const PEOPLES_ROLE: &str = include_str!("people.yaml");
+
+/// Every request of a user is recorded, with what webhooks said about it; bodies are not.
+const AUDIT_POLICY: &str = r#"{"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
+"rules": [{"level": "Metadata", "resources": [{"group": "kubeflow.org"}]}, {"level": "None"}]}"#;
+
+/// A running control plane. Its fields are dropped from the top: what depends on another stops before it.
+#[derive(Debug)]
+pub(crate) struct ControlPlane {
+    controllers: Option<Process>,
+    api_server: Process,
+    _etcd: Process,
+    kubectl: PathBuf,
+    folder: PathBuf,
+    port: u16,
+}
+
+impl ControlPlane {
+    /// Boots one with the CRD and without controllers.
+    pub(crate) fn boot(session: &Arc<Session>, programs: &Programs, crd: &Path) -> io::Result<Self> {
+        let mut plane = Self::start(session, programs, session.folder().to_owned())?;
+        until("the API server", || {
+            plane.api_server.must_run()?;
+            let ready = plane.kubectl(ADMIN).args(["get", "--raw=/readyz"]).output()?;
+            Ok(ready.status.success().then_some(()))
+        })?;
+        plane.run(plane.kubectl(ADMIN).args(["create", "-f"]).arg(crd))?;
+        plane
+            .run(plane.kubectl(ADMIN).args(["wait", "--for=condition=Established", "--timeout=120s", "-f"]).arg(crd))?;
+        plane.apply(PEOPLES_ROLE)?;
+        until("the role of people", || {
+            let can = plane.kubectl(PERSON).args(["auth", "can-i", "update", "pytorchjobs.kubeflow.org"]).output()?;
+            Ok(can.status.success().then_some(()))
+        })?;
+        Ok(plane)
+    }
+
+    /// Starts etcd and the API server.
+    fn start(session: &Arc<Session>, programs: &Programs, folder: PathBuf) -> io::Result<Self> {
+        let (etcd_socket, peer_socket) = (socket_url(&folder, "etcd"), socket_url(&folder, "peer"));
+        let etcd = session.spawn(
+            folder.join("etcd.log"),
+            Command::new(&programs.etcd)
+                .args(["--unsafe-no-fsync", "--log-level=warn"])
+                .arg(option("--data-dir=", &folder.join("etcd")))
+                .args([format!("--listen-client-urls={etcd_socket}"), format!("--advertise-client-urls={etcd_socket}")])
+                .args([format!("--listen-peer-urls={peer_socket}")]),
+        )?;
+
+        let key = KeyPair::generate().map_err(io::Error::other)?;
+        fs::write(folder.join("tokens.key"), key.serialize_pem())?;
+        fs::write(folder.join("tokens.pub"), key.public_key_pem())?;
+        fs::write(folder.join("audit-policy.json"), AUDIT_POLICY)?;
+        fs::write(
+            folder.join("users.csv"),
+            USERS.map(|(name, groups)| format!("{},{name},{name},{groups}\n", token(name))).concat(),
+        )?;
+        let port = free_port()?;
+        let api_server = session.spawn(
+            folder.join("kube-apiserver.log"),
+            Command::new(&programs.kube_apiserver)
+                .args(["--bind-address=127.0.0.1", "--endpoint-reconciler-type=none", "--authorization-mode=RBAC"])
+                .args(["--service-account-issuer=https://kubernetes.default.svc", "--profiling=false"])
+                .args(["--service-cluster-ip-range=10.0.0.0/24", "--audit-log-mode=blocking"])
+                .args([format!("--etcd-servers={etcd_socket}"), format!("--secure-port={port}")])
+                .arg(option("--cert-dir=", &folder.join("tls")))
+                .arg(option("--token-auth-file=", &folder.join("users.csv")))
+                .arg(option("--service-account-key-file=", &folder.join("tokens.pub")))
+                .arg(option("--service-account-signing-key-file=", &folder.join("tokens.key")))
+                .arg(option("--audit-policy-file=", &folder.join("audit-policy.json")))
+                .arg(option("--audit-log-path=", &folder.join("audit.log"))),
+        )?;
+        let plane =
+            Self { controllers: None, api_server, _etcd: etcd, kubectl: programs.kubectl.clone(), folder, port };
+        fs::write(plane.kubeconfig(), plane.contexts().to_string())?;
+        Ok(plane)
+    }
+
+    /// Starts the garbage collector and the namespace controller. They know the CRDs that are there by then.
+    pub(crate) fn start_controllers(&mut self, session: &Arc<Session>, programs: &Programs) -> io::Result<()> {
+        let kubeconfig = self.folder.join("controllers.kubeconfig");
+        let mut contexts = self.contexts();
+        contexts["current-context"] = json!(CONTROLLER_MANAGER);
+        fs::write(&kubeconfig, contexts.to_string())?;
+        self.controllers = Some(
+            session.spawn(
+                self.folder.join("kube-controller-manager.log"),
+                Command::new(&programs.kube_controller_manager)
+                    .args(["--controllers=garbage-collector-controller,namespace-controller"])
+                    .args(["--use-service-account-credentials", "--leader-elect=false", "--secure-port=0"])
+                    .arg(option("--kubeconfig=", &kubeconfig)),
+            )?,
+        );
+        Ok(())
+    }
+
+    /// kubectl as that user, with no settings of whoever runs this.
+    pub(crate) fn kubectl(&self, user: &str) -> Command {
+        let mut kubectl = Command::new(&self.kubectl);
+        for variable in ["KUBECONFIG", "KUBE_EDITOR", "EDITOR", "KUBECTL_EXTERNAL_DIFF", "KUBERC"] {
+            kubectl.env_remove(variable);
+        }
+        kubectl.env("HOME", &self.folder).env("TMPDIR", &self.folder).stdin(Stdio::null());
+        kubectl.arg(option("--kubeconfig=", &self.kubeconfig())).args(["--context", user]);
+        kubectl
+    }
+
+    /// Applies a manifest, YAML or JSON, as the admin.
+    pub(crate) fn apply(&self, manifest: &str) -> io::Result<()> {
+        let mut kubectl = self.kubectl(ADMIN);
+        kubectl.args(["apply", "-f", "-"]).stdin(Stdio::piped()).stdout(Stdio::null());
+        let mut running = kubectl.spawn()?;
+        if let Some(mut stdin) = running.stdin.take() {
+            stdin.write_all(manifest.as_bytes())?;
+        }
+        if running.wait()?.success() { Ok(()) } else { Err(io::Error::other("kubectl apply failed")) }
+    }
+
+    /// Makes a namespace with this job in it.
+    pub(crate) fn create_job(&self, namespace: &str, mut job: Value) -> io::Result<()> {
+        job["metadata"]["namespace"] = json!(namespace);
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+        self.apply(&json!({"apiVersion": "v1", "kind": "List", "items": [namespace, job]}).to_string())
+    }
+
+    fn run(&self, kubectl: &mut Command) -> io::Result<()> {
+        let output = kubectl.output()?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        Err(io::Error::other(format!("{kubectl:?} failed: {said}(in {})", self.folder.display())))
+    }
+
+    /// The kubeconfig, with a context for each user; the admin's is current.
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
+        self.folder.join("kubeconfig")
+    }
+
+    /// The file the API server records requests for PyTorchJobs in.
+    pub(crate) fn audit_log(&self) -> PathBuf {
+        self.folder.join("audit.log")
+    }
+
+    fn contexts(&self) -> Value {
+        let users = USERS.map(|(name, _)| json!({"name": name, "user": {"token": token(name)}}));
+        let contexts = USERS.map(|(name, _)| json!({"name": name, "context": {"cluster": "local", "user": name}}));
+        let cluster = json!({
+            "server": format!("https://127.0.0.1:{}", self.port),
+            // It signs for itself.
+            "certificate-authority": self.folder.join("tls/apiserver.crt"),
+        });
+        json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "local", "cluster": cluster}],
+            "users": users,
+            "contexts": contexts,
+            "current-context": ADMIN,
+        })
+    }
+}
+
+/// The token that makes a request that user's. Whoever can reach loopback here may be anyone.
+pub(crate) fn token(user: &str) -> String {
+    format!("token-of-{user}")
+}
+
+fn option(name: &str, path: &Path) -> std::ffi::OsString {
+    let mut option = std::ffi::OsString::from(name);
+    option.push(path);
+    option
+}
+
+fn socket_url(folder: &Path, name: &str) -> String {
+    format!("unix://{}", folder.join(name).with_extension("sock").display())
+}
+
+/// A port that is free now.
+fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}

@@ -1,0 +1,42 @@
+//! A real control plane on this machine with the guard registered. The cluster tests and the playground share it.
+
+mod control_plane;
+mod guard;
+mod programs;
+mod session;
+
+use std::{
+    io, thread,
+    time::{Duration, Instant},
+};
+
+pub(crate) use self::{
+    control_plane::{ADMIN, ControlPlane, PERSON},
+    guard::{Guard, Registration, make_certificates},
+    programs::{Programs, go_missing},
+    session::{Process, Session},
+};
+
+/// The job in the documentation of the API, as a user would create it.
+pub(crate) fn example_job() -> serde_json::Value {
+    serde_json::from_str(include_str!("../../../examples/pytorch-test.json")).expect("the example is JSON")
+}
+
+/// How often a condition is looked at again.
+const POLL: Duration = Duration::from_millis(20);
+/// When a condition is given up: far beyond what a slow machine needs.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// Waits until `probe` has an answer; an error of the probe ends the waiting at once.
+pub(crate) fn until<T>(what: &str, mut probe: impl FnMut() -> io::Result<Option<T>>) -> io::Result<T> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = probe()? {
+            return Ok(answer);
+        }
+        if Instant::now() > deadline {
+            return Err(io::Error::other(format!("gave up waiting for {what}")));
+        }
+        thread::sleep(POLL);
+    }
+}

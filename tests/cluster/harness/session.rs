@@ -1,0 +1,125 @@
+//! Everything a run starts and writes, so that it can be stopped and removed whatever becomes of the run.
+//!
+//! Children are stopped and the folder is removed when their owners are dropped. A run that is killed drops nothing:
+//! for it there is the reaper, a shell that waits for the end of its standard input, which comes when this process
+//! is gone, in whatever way.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write as _},
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::{Arc, Mutex},
+};
+
+use tempfile::TempDir;
+
+/// Reads `start PID` and `stop PID` until the end, then kills what was not stopped and removes the folder `$1`.
+const REAPER: &str = r#"
+running=
+while read -r what pid; do
+  case $what in
+    start) running="$running $pid" ;;
+    stop) rest=; for other in $running; do [ "$other" = "$pid" ] || rest="$rest $other"; done; running=$rest ;;
+  esac
+done
+[ -z "$running" ] || kill -9 $running
+until rm -rf "$1"; do sleep 1; done
+"#;
+
+/// A folder, and the processes that run in it.
+#[derive(Debug)]
+pub(crate) struct Session {
+    folder: Option<TempDir>,
+    reaper: Child,
+    orders: Mutex<Option<ChildStdin>>,
+}
+
+impl Session {
+    /// Makes the folder and starts the reaper.
+    pub(crate) fn start() -> io::Result<Arc<Self>> {
+        let folder = tempfile::Builder::new().prefix("pytorchjob-guard-").tempdir()?;
+        let mut reaper = Command::new("sh")
+            .args(["-c", REAPER, "reaper"])
+            .arg(folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            // Ctrl-C in the terminal is for us, not for it.
+            .process_group(0)
+            .spawn()?;
+        let orders = Mutex::new(reaper.stdin.take());
+        Ok(Arc::new(Self { folder: Some(folder), reaper, orders }))
+    }
+
+    /// The session's folder.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.as_ref().expect("the folder is there until drop").path()
+    }
+
+    /// Starts a program whose output goes to a log file, and which does not outlive this process.
+    pub(crate) fn spawn(self: &Arc<Self>, log: PathBuf, command: &mut Command) -> io::Result<Process> {
+        let output = File::options().create(true).append(true).open(&log)?;
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .process_group(0)
+            .spawn()
+            .map_err(|error| io::Error::other(format!("{}: {error}", command.get_program().display())))?;
+        let process = Process { name: command.get_program().into(), child, log, session: Arc::clone(self) };
+        self.tell_reaper("start", process.child.id())?;
+        Ok(process)
+    }
+
+    fn tell_reaper(&self, what: &str, pid: u32) -> io::Result<()> {
+        let mut orders = self.orders.lock().map_err(|error| io::Error::other(error.to_string()))?;
+        orders.as_mut().map_or(Ok(()), |orders| writeln!(orders, "{what} {pid}"))
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // Nothing can be done here about a failure; the reaper tries the folder once more.
+        let _ = self.folder.take().map(TempDir::close);
+        if let Ok(orders) = self.orders.get_mut() {
+            *orders = None;
+        }
+        let _ = self.reaper.wait();
+    }
+}
+
+/// A running program; it is killed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Process {
+    name: PathBuf,
+    child: Child,
+    log: PathBuf,
+    session: Arc<Session>,
+}
+
+impl Process {
+    /// What it has written so far.
+    pub(crate) fn output(&self) -> io::Result<String> {
+        fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// An error, with its last words, when it is no longer running.
+    pub(crate) fn must_run(&mut self) -> io::Result<()> {
+        let Some(status) = self.child.try_wait()? else { return Ok(()) };
+        let output = self.output()?;
+        let lines: Vec<&str> = output.lines().collect();
+        let last = lines[lines.len().saturating_sub(20)..].join("\n");
+        Err(io::Error::other(format!("{} ended with {status}:\n{last}", self.name.display())))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // A process that has ended by itself cannot be killed, which is as good.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = self.session.tell_reaper("stop", self.child.id());
+    }
+}

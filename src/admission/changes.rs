@@ -204,9 +204,11 @@ impl<'t> Aligner<'_, 't> {
     /// Aligns the members of two maps: in step as long as the keys are the same, by key from there on.
     fn members(&mut self, old: Json<'t>, new: Json<'t>) {
         let (mut olds, mut news) = (old.members(), new.members());
-        let (old, new) = loop {
+        let mut in_step = 0;
+        let (next_old, next_new) = loop {
             match (olds.next(), news.next()) {
                 (Some((key, old)), Some((same, new))) if key.text() == same.text() => {
+                    in_step += 1;
                     if old.text() != new.text() {
                         self.below(Token::Key(key.string()), Some(old), Some(new));
                     }
@@ -214,10 +216,20 @@ impl<'t> Aligner<'_, 't> {
                 ends => break ends,
             }
         };
-        // Of a key that comes twice the last value counts, as it does for Go.
+        // Of a key that comes twice the last value counts, as it does for Go...
         let by_key = |(key, value): (Json<'t>, Json<'t>)| (key.string(), value);
-        let olds: HashMap<_, _> = old.into_iter().chain(olds).map(by_key).collect();
-        let mut news: HashMap<_, _> = new.into_iter().chain(news).map(by_key).collect();
+        let olds: HashMap<_, _> = next_old.into_iter().chain(olds).map(by_key).collect();
+        let mut news: HashMap<_, _> = next_new.into_iter().chain(news).map(by_key).collect();
+        if olds.is_empty() && news.is_empty() {
+            return;
+        }
+        // ...so that even a null may undo what was in step. A key on one side only that comes again is a change.
+        let seen: HashSet<_> = old.members().take(in_step).map(|(key, _)| key.string()).collect();
+        for key in olds.keys().chain(news.keys()).filter(|&key| seen.contains(key)) {
+            self.path.push(Token::Key(key.clone()));
+            self.differ_unshown();
+            self.path.pop();
+        }
         for (key, old) in olds {
             let new = news.remove(&key);
             if !same_text(Some(old), new) {

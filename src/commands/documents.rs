@@ -131,9 +131,11 @@ struct Head {
     metadata: Option<Value>,
 }
 
-/// A YAML text of one document. An `&anchor` that is used too often hits the reader's limits.
+/// A YAML text of one document, as kubectl reads it: YAML 1.1, where `0644` is octal and `yes` is true. An `&anchor` that
+/// is used too often hits the reader's limits.
 fn yaml(text: &str) -> Result<Value, String> {
-    serde_saphyr::from_str(text).map_err(|error| {
+    let options = serde_saphyr::options! { legacy_octal_numbers: true };
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         error.render_with_options(serde_saphyr::render_options! {
             formatter: &UserMessageFormatter,
             snippets: SnippetMode::Off,

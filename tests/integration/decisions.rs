@@ -14,6 +14,7 @@ mod equality;
 mod fields;
 mod lists;
 mod paths;
+mod policies;
 mod protocol;
 mod response;
 mod scope;
@@ -81,7 +82,7 @@ fn update() -> Update {
 
 /// The one thing that changes: the value at this pointer, in the new object.
 fn set(pointer: &str, value: Value) -> Update {
-    update().new(pointer, value)
+    update().now(pointer, value)
 }
 
 /// The one thing that changes: there is nothing at this pointer in the new object.
@@ -93,23 +94,23 @@ fn without(pointer: &str) -> Update {
 
 /// The value at a pointer in the old object becomes another.
 fn from_to(pointer: &str, old: Value, new: Value) -> Update {
-    update().old(pointer, old).new(pointer, new)
+    update().was(pointer, old).now(pointer, new)
 }
 
 impl Update {
-    fn old(mut self, pointer: &str, value: Value) -> Self {
+    fn was(mut self, pointer: &str, value: Value) -> Self {
         put(&mut self.old, pointer, value);
         self
     }
 
-    fn new(mut self, pointer: &str, value: Value) -> Self {
+    fn now(mut self, pointer: &str, value: Value) -> Self {
         put(&mut self.new, pointer, value);
         self
     }
 
     /// In both objects: where the case is about what stands beside it.
     fn both(self, pointer: &str, value: Value) -> Self {
-        self.old(pointer, value.clone()).new(pointer, value)
+        self.was(pointer, value.clone()).now(pointer, value)
     }
 
     fn by(self, user: &'static str) -> Self {

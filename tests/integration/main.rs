@@ -2,6 +2,7 @@
 
 mod amount;
 mod certs;
+mod cli;
 mod decisions;
 mod edits;
 mod jobs;

@@ -3,7 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{amount, tree::Tree};
+use crate::{
+    amount,
+    tree::{Noise, Tree},
+};
 
 /// Fields that the API server writes itself on ordinary updates.
 const SERVER_MANAGED: [&[&str]; 4] = [
@@ -239,17 +242,19 @@ fn matches(at: &[Step], pattern: &[&str]) -> bool {
 }
 
 fn render(at: &Path) -> String {
-    let mut text = String::new();
-    for step in at {
-        match step {
-            Step::Index(index) => text.push_str(&format!("[{index}]")),
-            Step::Name(name) => text.push_str(&format!("[name={name:?}]")),
-            Step::Key(key) if is_identifier(key) && text.is_empty() => text.push_str(key),
-            Step::Key(key) if is_identifier(key) => text.push_str(&format!(".{key}")),
-            Step::Key(key) => text.push_str(&format!("[{key}]")),
-        }
-    }
-    text
+    let step = |step: &Step| match step {
+        Step::Index(index) => format!("[{index}]"),
+        Step::Name(name) => format!("[name={}]", quoted(name)),
+        Step::Key(key) if is_identifier(key) => format!(".{key}"),
+        Step::Key(key) => format!("[{key}]"),
+    };
+    let text: String = at.iter().map(step).collect();
+    text.strip_prefix('.').unwrap_or(&text).to_owned()
+}
+
+/// In double quotes. (JSON's and Go's are the same but for control characters, which no name has.)
+fn quoted(name: &str) -> String {
+    Tree::text(name).to_json(&mut Noise::seeded(0))
 }
 
 fn is_identifier(key: &str) -> bool {

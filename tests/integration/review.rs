@@ -1,4 +1,4 @@
-//! AdmissionReviews for the tests, and what the core answers to them.
+//! Reviews for the tests, and what the core answers to them.
 
 use std::sync::LazyLock;
 

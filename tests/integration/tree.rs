@@ -1,6 +1,6 @@
 //! JSON as the tests see it: numbers keep their spelling, and writing may add noise that means nothing.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use serde_json::value::RawValue;
 
@@ -182,14 +182,14 @@ impl Noise {
             match character {
                 _ if self.choose(12) == 1 => {
                     for unit in character.encode_utf16(&mut [0; 2]) {
-                        json.push_str(&format!("\\u{unit:04x}"));
+                        write!(json, "\\u{unit:04x}").expect("memory");
                     }
                 }
                 '/' if self.choose(3) == 1 => json.push_str("\\/"),
                 '"' => json.push_str("\\\""),
                 '\\' => json.push_str("\\\\"),
                 '\n' => json.push_str("\\n"),
-                control if control < ' ' => json.push_str(&format!("\\u{:04X}", u32::from(control))),
+                control if control < ' ' => write!(json, "\\u{:04X}", u32::from(control)).expect("memory"),
                 other => json.push(other),
             }
         }

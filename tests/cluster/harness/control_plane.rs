@@ -51,8 +51,12 @@ impl ControlPlane {
             Ok(ready.status.success().then_some(()))
         })?;
         plane.run(plane.kubectl(ADMIN).args(["create", "-f"]).arg(crd))?;
-        plane
-            .run(plane.kubectl(ADMIN).args(["wait", "--for=condition=Established", "--timeout=120s", "-f"]).arg(crd))?;
+        until("the CRD", || {
+            // kubectl cannot wait for a condition of an object that has no conditions yet: it fails.
+            let established = ["wait", "--for=condition=Established", "--timeout=10s", "-f"];
+            let waited = plane.kubectl(ADMIN).args(established).arg(crd).output()?;
+            Ok(waited.status.success().then_some(()))
+        })?;
         plane.apply(PEOPLES_ROLE)?;
         until("the role of people", || {
             let can = plane.kubectl(PERSON).args(["auth", "can-i", "update", "pytorchjobs.kubeflow.org"]).output()?;

@@ -117,9 +117,9 @@ fn rejects_a_removed_parent_of_mutable_fields_child_by_child() {
 #[test]
 fn rejects_a_removed_parent_without_mutable_fields_as_one() {
     let spec = json!({"backoffLimit": 1, "pytorchReplicaSpecs": {}});
-    without("/spec").old("/spec", spec.clone()).rejects(&[("spec", " (removed)")]);
-    without("/spec").old("/spec", json!({"ttlSecondsAfterFinished": null, "a": 1})).rejects(&[("spec", " (removed)")]);
-    without("/spec").old("/spec", json!(null)).accepts();
+    without("/spec").was("/spec", spec.clone()).rejects(&[("spec", " (removed)")]);
+    without("/spec").was("/spec", json!({"ttlSecondsAfterFinished": null, "a": 1})).rejects(&[("spec", " (removed)")]);
+    without("/spec").was("/spec", json!(null)).accepts();
 }
 
 #[test]
@@ -134,10 +134,10 @@ fn rejects_a_removed_parent_of_mutable_fields_only() {
 #[test]
 fn reports_every_violation_sorted() {
     set("/spec/backoffLimit", json!(9))
-        .new("/metadata/name", json!("other"))
-        .new("/aaa", json!(1))
-        .new(&format!("{CONTAINER}/image"), json!("x"))
-        .new("/spec/ttlSecondsAfterFinished", json!(1))
+        .now("/metadata/name", json!("other"))
+        .now("/aaa", json!(1))
+        .now(&format!("{CONTAINER}/image"), json!("x"))
+        .now("/spec/ttlSecondsAfterFinished", json!(1))
         .rejects(&[
             ("aaa", " (added)"),
             ("metadata.name", ""),

@@ -8,7 +8,7 @@ use super::{POD, POD_PATH, from_to, set};
 fn identifiers_are_joined_by_dots() {
     for key in ["a", "_a", "A-1", "a_b", "z9", "-"].into_iter().take(5) {
         set(&format!("/spec/x/{key}"), json!(1))
-            .old("/spec/x", json!({}))
+            .was("/spec/x", json!({}))
             .rejects(&[(&format!("spec.x.{key}"), " (added)")]);
     }
     set("/spec/backoffLimit", json!(1)).accepts();
@@ -19,17 +19,17 @@ fn other_keys_stand_in_brackets() {
     for key in ["example.com~1owner", "a.b", "1", "9a", "-a", "a b", "", "ключ", "a]", "a\"b"] {
         let shown = key.replace("~1", "/");
         set(&format!("/spec/x/{key}"), json!(1))
-            .old("/spec/x", json!({}))
+            .was("/spec/x", json!({}))
             .rejects(&[(&format!("spec.x[{shown}]"), " (added)")]);
         set(&format!("/metadata/labels/{key}"), json!("x")).accepts();
     }
-    set("/spec/x~1y/z", json!(1)).old("/spec/x~1y", json!({})).rejects(&[("spec[x/y].z", " (added)")]);
+    set("/spec/x~1y/z", json!(1)).was("/spec/x~1y", json!({})).rejects(&[("spec[x/y].z", " (added)")]);
 }
 
 #[test]
 fn a_path_has_no_leading_dot() {
     set("/a.b", json!(1)).rejects(&[("[a.b]", " (added)")]);
-    set("/a.b/c", json!(1)).old("/a.b", json!({})).rejects(&[("[a.b].c", " (added)")]);
+    set("/a.b/c", json!(1)).was("/a.b", json!({})).rejects(&[("[a.b].c", " (added)")]);
     set("/ab", json!(1)).rejects(&[("ab", " (added)")]);
     set("/ab", json!([])).accepts();
 }
@@ -59,7 +59,7 @@ fn violations_are_sorted_by_path() {
 
 #[test]
 fn control_characters_in_keys_are_escaped() {
-    let update = set("/spec/x/a\nb\u{1b}[31m", json!(1)).old("/spec/x", json!({}));
+    let update = set("/spec/x/a\nb\u{1b}[31m", json!(1)).was("/spec/x", json!({}));
     let answer = update.review().ask();
     let [field] = &answer.violations[..] else { panic!("one violation: {:?}", answer.violations) };
     assert!(field.starts_with("spec.x[a") && !field.contains(char::is_control), "{field:?}");

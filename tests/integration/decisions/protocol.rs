@@ -135,6 +135,21 @@ fn rejects_what_is_no_utf8() {
 }
 
 #[test]
+fn rejects_a_key_that_comes_again() {
+    let good = Review::to_json(&update().review(), Noise::NONE);
+    for again in [r#""backoffLimit":null"#, r#""backoffLimit":2"#, r#""backoff\u004cimit":[]"#, r#""backoffLimit":{}"#]
+    {
+        let twice = format!("\"backoffLimit\":1,{again}");
+        let (first, last) = (good.find("\"backoffLimit\":1"), good.rfind("\"backoffLimit\":1"));
+        for at in [first.expect("it is there"), last.expect("it is there")] {
+            let body = format!("{}{twice}{}", &good[..at], &good[at + "\"backoffLimit\":1".len()..]);
+            let answer = ask(body.as_bytes()).expect("a review");
+            assert_eq!(answer.violations, ["spec.backoffLimit"], "{again}");
+        }
+    }
+}
+
+#[test]
 fn rejects_broken_json_in_objects_that_are_equal() {
     let good = Review::to_json(&update().review(), Noise::NONE);
     for broken in

@@ -12,17 +12,63 @@ fn pretty(review: &Review) -> String {
 
 #[test]
 fn accepts_with_nothing_but_the_uid() {
-    assert_snapshot!(pretty(&update().review()), @"");
+    assert_snapshot!(pretty(&update().review()), @r#"
+    {
+      "apiVersion": "admission.k8s.io/v1",
+      "kind": "AdmissionReview",
+      "response": {
+        "allowed": true,
+        "uid": "705ab4f5-6393-11e8-b7cc-42010a800002"
+      }
+    }
+    "#);
 }
 
 #[test]
 fn rejects_one_field_as_kubernetes_does() {
-    assert_snapshot!(pretty(&set("/spec/backoffLimit", json!(3)).review()), @"");
+    assert_snapshot!(pretty(&set("/spec/backoffLimit", json!(3)).review()), @r#"
+    {
+      "apiVersion": "admission.k8s.io/v1",
+      "kind": "AdmissionReview",
+      "response": {
+        "allowed": false,
+        "auditAnnotations": {
+          "policy": "cci",
+          "violations": "spec.backoffLimit"
+        },
+        "status": {
+          "apiVersion": "v1",
+          "code": 422,
+          "details": {
+            "causes": [
+              {
+                "field": "spec.backoffLimit",
+                "message": "Forbidden: field is immutable (was 1, now 3)",
+                "reason": "FieldValueForbidden"
+              }
+            ],
+            "group": "kubeflow.org",
+            "kind": "PyTorchJob",
+            "name": "mnist"
+          },
+          "kind": "Status",
+          "message": "PyTorchJob.kubeflow.org \"mnist\" is invalid: spec.backoffLimit: Forbidden: field is immutable (was 1, now 3)",
+          "metadata": {},
+          "reason": "Invalid",
+          "status": "Failure"
+        },
+        "uid": "705ab4f5-6393-11e8-b7cc-42010a800002",
+        "warnings": [
+          "only these fields can be changed: metadata.labels, metadata.annotations, spec.activeDeadlineSeconds, spec.ttlSecondsAfterFinished, spec.cleanPodPolicy"
+        ]
+      }
+    }
+    "#);
 }
 
 #[test]
 fn rejects_several_fields_as_kubernetes_does() {
-    let update = set("/spec/backoffLimit", json!(3)).new(&format!("{CONTAINER}/image"), json!("secret-image"));
+    let update = set("/spec/backoffLimit", json!(3)).now(&format!("{CONTAINER}/image"), json!("secret-image"));
     let answer = update.review().ask();
     assert_eq!(
         answer.status()["message"],
@@ -37,7 +83,7 @@ fn rejects_several_fields_as_kubernetes_does() {
                 spec.pytorchReplicaSpecs.Master.template.spec.containers[name=\"pytorch\"].image",
         })
     );
-    update.clone().new("/spec", job()["spec"].clone()).accepts();
+    update.clone().now("/spec", job()["spec"].clone()).accepts();
 }
 
 #[test]
@@ -126,10 +172,10 @@ fn stays_short_for_long_numbers() {
 fn never_shows_a_string_of_the_objects() {
     let env = json!([{"name": "TOKEN", "value": "hunter2hunter2"}]);
     let answer = set(&format!("{CONTAINER}/env"), env.clone())
-        .new(&format!("{CONTAINER}/args"), json!(["--password=hunter2hunter2"]))
-        .new(&format!("{POD}/hostNetwork"), json!("hunter2hunter2"))
-        .new("/spec/backoffLimit", json!("hunter2hunter2"))
-        .new("/metadata/uid", json!("hunter2hunter2"))
+        .now(&format!("{CONTAINER}/args"), json!(["--password=hunter2hunter2"]))
+        .now(&format!("{POD}/hostNetwork"), json!("hunter2hunter2"))
+        .now("/spec/backoffLimit", json!("hunter2hunter2"))
+        .now("/metadata/uid", json!("hunter2hunter2"))
         .review()
         .ask();
     assert_eq!(answer.violations.len(), 7, "{:?}", answer.violations);

@@ -61,20 +61,20 @@ fn rejects_a_changed_scale() {
 
 #[test]
 fn rejects_a_scale_to_nothing() {
-    scale(1, 0).new("/spec", json!({})).rejects(&[("spec.replicas", " (removed)")]);
-    scale(1, 0).new("/spec", json!(null)).rejects(&[("spec", " (removed)")]);
-    scale(1, 1).new("/spec/replicas", json!(1.0)).accepts();
+    scale(1, 0).now("/spec", json!({})).rejects(&[("spec.replicas", " (removed)")]);
+    scale(1, 0).now("/spec", json!(null)).rejects(&[("spec", " (removed)")]);
+    scale(1, 1).now("/spec/replicas", json!(1.0)).accepts();
 }
 
 #[test]
 fn mutable_fields_of_a_job_are_none_of_its_scale() {
-    scale(1, 1).new("/spec/ttlSecondsAfterFinished", json!(1)).rejects(&[("spec.ttlSecondsAfterFinished", " (added)")]);
-    scale(1, 1).new("/metadata/labels", json!({"a": "b"})).accepts();
+    scale(1, 1).now("/spec/ttlSecondsAfterFinished", json!(1)).rejects(&[("spec.ttlSecondsAfterFinished", " (added)")]);
+    scale(1, 1).now("/metadata/labels", json!({"a": "b"})).accepts();
 }
 
 #[test]
 fn only_the_spec_of_a_scale_counts() {
-    scale(1, 1).new("/metadata/name", json!("other")).new("/status", json!(null)).accepts();
+    scale(1, 1).now("/metadata/name", json!("other")).now("/status", json!(null)).accepts();
     scale(1, 2).by(COLLECTORS[0]).rejects(&[("spec.replicas", " (was 1, now 2)")]);
 }
 
@@ -87,7 +87,7 @@ fn the_garbage_collector_changes_finalizers_and_owners_and_nothing_else() {
         from_to("/metadata/ownerReferences", owners.clone(), json!(null)).by(user).accepts();
         set("/metadata/labels", json!({})).by(user).accepts();
         without("/metadata/finalizers")
-            .new("/spec/backoffLimit", json!(2))
+            .now("/spec/backoffLimit", json!(2))
             .by(user)
             .rejects(&[("spec.backoffLimit", " (was 1, now 2)")]);
         set("/metadata/finalizersX", json!(["a"])).by(user).rejects(&[("metadata.finalizersX", " (added)")]);
@@ -115,13 +115,13 @@ fn anyone_changes_the_finalizers_of_a_job_that_is_being_deleted() {
 fn a_job_is_being_deleted_when_the_old_object_says_so() {
     let timestamp = json!("2019-07-24T10:35:38Z");
     without("/metadata/finalizers")
-        .new("/metadata/deletionTimestamp", timestamp.clone())
+        .now("/metadata/deletionTimestamp", timestamp.clone())
         .rejects(&[("metadata.deletionTimestamp", " (added)"), ("metadata.finalizers", " (removed)")]);
     without("/metadata/finalizers")
         .both("/metadata/deletionTimestamp", json!(null))
         .rejects(&[("metadata.finalizers", " (removed)")]);
     without("/metadata/finalizers")
-        .old("/metadata/deletionTimestamp", timestamp)
+        .was("/metadata/deletionTimestamp", timestamp)
         .rejects(&[("metadata.deletionTimestamp", " (removed)")]);
 }
 

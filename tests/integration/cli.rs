@@ -1,0 +1,231 @@
+//! The command line as its users see it: the real program, what it prints, and how it exits.
+
+use std::{
+    fs,
+    io::Write as _,
+    process::{Output, Stdio},
+};
+
+use insta::assert_snapshot;
+use tempfile::TempDir;
+
+use crate::support::guard::program;
+
+mod allowed;
+mod denied;
+mod errors;
+mod reviews;
+
+/// A small job, as somebody would write it.
+const JOB: &str = r#"apiVersion: kubeflow.org/v1
+kind: PyTorchJob
+metadata:
+  name: mnist
+  namespace: team-a
+  finalizers: [example.com/keep]
+spec:
+  ttlSecondsAfterFinished: 3000
+  pytorchReplicaSpecs:
+    Master:
+      replicas: 1
+      template:
+        spec:
+          containers:
+            - name: pytorch
+              image: registry.example.com/mnist:v1
+              args: ["--epochs", "2"]
+              resources: {limits: {cpu: 2, memory: 4Gi}}
+          volumes:
+            - name: conf
+              configMap: {name: conf, defaultMode: 0644}
+"#;
+
+/// A folder with files to check; the program runs in it.
+struct Folder {
+    dir: TempDir,
+}
+
+/// A folder with `old.yaml`, the small job, and `new.yaml`, where one text is replaced by another.
+fn edited(from: &str, to: &str) -> Folder {
+    assert!(JOB.contains(from), "{from} is in the job");
+    Folder::new().with("old.yaml", JOB).with("new.yaml", JOB.replace(from, to))
+}
+
+impl Folder {
+    fn new() -> Self {
+        Self { dir: TempDir::new().expect("a folder") }
+    }
+
+    fn with(self, name: &str, contents: impl AsRef<[u8]>) -> Self {
+        fs::write(self.dir.path().join(name), contents).expect("a file");
+        self
+    }
+
+    /// Runs the program; gives its exit code and what it wrote, with spaces at the end of a line made visible.
+    fn run(&self, args: &[&str]) -> String {
+        self.run_with(args, "")
+    }
+
+    fn run_with(&self, args: &[&str], stdin: &str) -> String {
+        let mut child = program()
+            .args(args)
+            .env("COLUMNS", "100")
+            .current_dir(self.dir.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        // It may well end without reading.
+        let _ = child.stdin.take().expect("a pipe").write_all(stdin.as_bytes());
+        let Output { status, stdout, stderr } = child.wait_with_output().expect("the program ends");
+        let code = status.code().expect("it ends by itself");
+        let shown = |name: &str, text: Vec<u8>| {
+            let text = String::from_utf8(text).expect("UTF-8").replace(" \n", "·\n");
+            if text.is_empty() { text } else { format!("--- {name}\n{text}") }
+        };
+        format!("exit code {code}\n{}{}", shown("output", stdout), shown("error output", stderr))
+    }
+}
+
+#[test]
+fn helps() {
+    assert_snapshot!(Folder::new().run(&["--help"]), @"
+    exit code 0
+    --- output
+    A validating admission webhook that keeps updates of Kubeflow PyTorchJobs to the fields a running
+    training job may change
+
+    Usage: pytorchjob-guard <COMMAND>
+
+    Commands:
+      serve  Serve the webhook over TLS
+      check  Decide one update offline, as the webhook would
+      certs  Make a CA and a serving certificate
+      help   Print this message or the help of the given subcommand(s)
+
+    Options:
+      -h, --help     Print help
+      -V, --version  Print version
+    ");
+}
+
+#[test]
+fn helps_to_check() {
+    assert_snapshot!(Folder::new().run(&["check", "-h"]), @"
+    exit code 0
+    --- output
+    Decide one update offline, as the webhook would
+
+    Usage: pytorchjob-guard check [OPTIONS] [OLD] [NEW]
+
+    Arguments:
+      [OLD]  The object as it is stored, JSON or YAML; - is standard input
+      [NEW]  The object as it would become, JSON or YAML; - is standard input
+
+    Options:
+          --review <FILE>       A saved AdmissionReview, JSON or YAML, in place of OLD and NEW; - is
+                                standard input
+          --user <NAME>         The user who updates
+          --group <NAME>        A group of that user; may be given several times
+          --subresource <NAME>  The subresource that is updated: scale or status
+          --policy <NAME|FILE>  A built-in policy's name, or a policy file [env:
+                                PYTORCHJOB_GUARD_POLICY=] [default: cci]
+      -o, --output <FORMAT>     What to print [default: text] [possible values: text, json]
+      -h, --help                Print help (see more with '--help')
+    ");
+}
+
+#[test]
+fn helps_to_serve() {
+    assert_snapshot!(Folder::new().run(&["serve", "-h"]), @"
+    exit code 0
+    --- output
+    Serve the webhook over TLS
+
+    Usage: pytorchjob-guard serve [OPTIONS]
+
+    Options:
+          --listen <ADDRESS>              Address and port of the webhook; port 0 takes a free one [env:
+                                          PYTORCHJOB_GUARD_LISTEN=] [default: 127.0.0.1:8443]
+          --admin-listen <ADDRESS>        Address and port of /livez, /readyz and /metrics, over plain
+                                          HTTP; port 0 takes a free one [env:
+                                          PYTORCHJOB_GUARD_ADMIN_LISTEN=] [default: 127.0.0.1:8080]
+          --tls-cert <FILE>               The serving certificate, PEM, with its chain; without it a
+                                          local one is made in certs/ [env: PYTORCHJOB_GUARD_TLS_CERT=]
+          --tls-key <FILE>                The certificate's private key, PEM: PKCS#8, PKCS#1 or SEC1
+                                          [env: PYTORCHJOB_GUARD_TLS_KEY=]
+          --client-ca <FILE>              Let in only clients with a certificate from one of the CAs in
+                                          this PEM file [env: PYTORCHJOB_GUARD_CLIENT_CA=]
+          --policy <NAME|FILE>            A built-in policy's name, or a policy file [env:
+                                          PYTORCHJOB_GUARD_POLICY=] [default: cci]
+          --max-body-bytes <BYTES>        The largest request body, in bytes [env:
+                                          PYTORCHJOB_GUARD_MAX_BODY_BYTES=] [default: 8388608]
+          --max-connections <N>           The most connections open at once; further ones wait to be
+                                          accepted [env: PYTORCHJOB_GUARD_MAX_CONNECTIONS=] [default:
+                                          512]
+          --max-in-flight <N>             The most requests whose bodies are held at once; further ones
+                                          are answered 503 [env: PYTORCHJOB_GUARD_MAX_IN_FLIGHT=]
+                                          [default: 64]
+          --handshake-timeout <DURATION>  How long a new connection may take for its TLS handshake [env:
+                                          PYTORCHJOB_GUARD_HANDSHAKE_TIMEOUT=] [default: 10s]
+          --header-timeout <DURATION>     How long a request's headers may take to arrive, once they
+                                          have begun [env: PYTORCHJOB_GUARD_HEADER_TIMEOUT=] [default:
+                                          10s]
+          --body-timeout <DURATION>       How long a request's body may take to arrive; the request's
+                                          own ?timeout= shortens it [env:
+                                          PYTORCHJOB_GUARD_BODY_TIMEOUT=] [default: 10s]
+          --idle-timeout <DURATION>       How long a connection may lie idle; keep it above the 90s
+                                          after which API servers close theirs [env:
+                                          PYTORCHJOB_GUARD_IDLE_TIMEOUT=] [default: 2m]
+          --shutdown-delay <DURATION>     How long to go on serving after SIGTERM, while the endpoint is
+                                          taken out of the Service [env:
+                                          PYTORCHJOB_GUARD_SHUTDOWN_DELAY=] [default: 5s]
+          --drain-timeout <DURATION>      How long what is in flight may take to finish once the
+                                          listener is closed [env: PYTORCHJOB_GUARD_DRAIN_TIMEOUT=]
+                                          [default: 10s]
+          --log-format <FORMAT>           How log lines are written [env: PYTORCHJOB_GUARD_LOG_FORMAT=]
+                                          [default: text] [possible values: text, json]
+      -h, --help                          Print help (see more with '--help')
+    ");
+}
+
+#[test]
+fn helps_to_make_certificates() {
+    assert_snapshot!(Folder::new().run(&["certs", "-h"]), @"
+    exit code 0
+    --- output
+    Make a CA and a serving certificate
+
+    Usage: pytorchjob-guard certs [OPTIONS] [DIR]
+
+    Arguments:
+      [DIR]  The folder to write to [default: certs]
+
+    Options:
+          --dns-name <NAME>  A DNS name of the server; may be given several times [default: localhost,
+                             where no --ip is given either]
+          --ip <ADDRESS>     An IP address of the server; may be given several times [default: those of
+                             the loopback interface, where no --dns-name is given either]
+          --days <DAYS>      How many days the certificates are valid [default: 365]
+          --print-ca-bundle  Print the CA for the `caBundle` of a ValidatingWebhookConfiguration: base64
+                             on one line
+          --force            Overwrite keys and certificates that are there
+      -h, --help             Print help
+    ");
+}
+
+#[test]
+fn asks_for_a_subcommand() {
+    assert_snapshot!(Folder::new().run(&["chekc"]), @"
+    exit code 2
+    --- error output
+    error: unrecognized subcommand 'chekc'
+
+      tip: a similar subcommand exists: 'check'
+
+    Usage: pytorchjob-guard <COMMAND>
+
+    For more information, try '--help'.
+    ");
+}

@@ -1,9 +1,9 @@
-//! The server to compare with: the same hyper, rustls and settings as `serve`, which reads the body, lets it go and
+//! The server to compare with: the same hyper, rustls and settings as `serve`, which reads the whole body and
 //! answers a constant. It runs as a process of its own, as `serve` does.
 
 use std::{convert::Infallible, io::Read as _, path::Path, sync::Arc, thread};
 
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt as _, Collected, Full};
 use hyper::{
     Request, Response,
     body::{Bytes, Incoming},
@@ -80,10 +80,9 @@ async fn accept(listener: TcpListener, acceptor: TlsAcceptor) {
 }
 
 async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let mut body = request.into_body();
-    while let Some(Ok(piece)) = body.frame().await {
-        drop(piece);
-    }
+    // Whoever is to look at a body needs it whole.
+    let body = request.into_body().collect().await.map(Collected::to_bytes);
+    std::hint::black_box(body.ok());
     let mut response = Response::new(Full::new(Bytes::from_static(ANSWER)));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(response)

@@ -37,7 +37,8 @@ fn main() -> ExitCode {
 }
 
 /// Boots, says what to try, and stays until it is told to stop.
-fn play() -> io::Result<()> {
+#[tokio::main(flavor = "current_thread")]
+async fn play() -> io::Result<()> {
     let programs = Programs::find_or_build()?;
     let session = Session::start()?;
     eprintln!("starting the control plane");
@@ -49,10 +50,12 @@ fn play() -> io::Result<()> {
     let this = env::current_exe()?;
     let certs = session.folder().join("guard");
     harness::make_certificates(&this, &certs)?;
-    let guard = Guard::start(&session, &this, &certs, ([127, 0, 0, 1], 0).into())?;
+    let guard = Guard::start(&session, &this, &certs, harness::free_address()?)?;
     guard
         .register(&plane, Registration { name: "pytorchjob-guard", only: None, host: "127.0.0.1", probe: NAMESPACE })?;
 
+    // A signal before this one ends the process at once, and its session with it.
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let (kubeconfig, log) = (plane.kubeconfig(), certs.with_extension("log"));
     println!("\nThe guard watches over the PyTorchJobs of a real cluster. Try it in another terminal:\n");
     println!("  export KUBECONFIG={}", kubeconfig.display());
@@ -65,7 +68,10 @@ fn play() -> io::Result<()> {
     println!("The guard's log is {}, its metrics are http://{}/metrics.", log.display(), guard.admin);
     println!("Ctrl-C stops it all.");
 
-    wait_for_a_signal()?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
     eprintln!("stopping");
     Ok(())
 }
@@ -78,14 +84,4 @@ fn on_path(program: &str) -> bool {
         .stderr(Stdio::null())
         .status()
         .is_ok()
-}
-
-fn wait_for_a_signal() -> io::Result<()> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-        let mut terminate = signal(SignalKind::terminate())?;
-        tokio::select! {
-            interrupted = tokio::signal::ctrl_c() => interrupted,
-            _ = terminate.recv() => Ok(()),
-        }
-    })
 }

@@ -1,5 +1,5 @@
 //! The policy: which fields of which resources may change, and for whom. A value that is read from a file
-//! ([`policy_file`](super::policy_file)); the code knows no path of its own.
+//! ([`policy_file`]); the code knows no path of its own.
 
 use super::{
     field::{Pattern, Relation, Token},

@@ -111,7 +111,7 @@ fn with_causes(
     let causes = causes(policy.reason, violations, shown);
     if denied {
         response.status = Some(status(request, policy.reason, causes));
-        response.warnings.push(changeable(mutable));
+        response.warnings.push(changeable(&request.subresource, mutable));
     } else if policy.takes(ValidationAction::Warn) {
         response.warnings = causes.into_iter().map(|cause| cut(&written(&cause), MAX_WARNING)).collect();
     }
@@ -206,9 +206,10 @@ fn object_kind<'r>(request: &'r Request<'_>) -> (&'r str, &'r str) {
 }
 
 /// The warning of a denial: kubectl shows it where it drops the status' message.
-fn changeable(mutable: &[String]) -> String {
+fn changeable(subresource: &str, mutable: &[String]) -> String {
     if mutable.is_empty() {
-        return "no field can be changed here".to_owned();
+        let here = if subresource.is_empty() { "" } else { " through this subresource" };
+        return format!("no field can be changed{here}");
     }
     let intro = "only these fields can be changed: ";
     let fields = mutable.iter().map(String::as_str);

@@ -131,6 +131,7 @@ impl Bound {
 
         let signal = tokio::select! {
             signal = signals.next() => signal,
+            never = state.bodies.tidy() => match never {},
             Err(source) = &mut admin => return Err(ServerError::Broke { part: "admin port", source }),
             Err(source) = &mut reload => return Err(ServerError::Broke { part: "watch on the TLS files", source }),
             Err(source) = &mut accept => return Err(ServerError::Broke { part: "listener", source }),

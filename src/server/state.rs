@@ -9,6 +9,7 @@ use rustls::ServerConfig;
 use tokio::sync::{Semaphore, watch};
 
 use super::{
+    body::Pool,
     config::{Deadlines, Limits},
     metrics::Metrics,
     shutdown::Phase,
@@ -24,6 +25,7 @@ pub(super) struct State {
     pub(super) connections: Arc<Semaphore>,
     /// A permit for each request whose body is held.
     pub(super) in_flight: Semaphore,
+    pub(super) bodies: Pool,
     pub(super) phase: watch::Sender<Phase>,
     /// The same as `phase` being past serving, for a look at every response.
     draining: AtomicBool,
@@ -40,6 +42,7 @@ impl State {
             metrics: Metrics::new(policy.name()),
             connections: Arc::new(Semaphore::new(limits.connections as usize)),
             in_flight: Semaphore::new(limits.in_flight as usize),
+            bodies: Pool::default(),
             phase: watch::Sender::new(Phase::Serving),
             draining: AtomicBool::new(false),
             crowded: AtomicBool::new(false),

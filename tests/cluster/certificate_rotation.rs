@@ -21,7 +21,7 @@ use serde_json::json;
 
 use crate::{
     cluster::{Clusters, Job, certificates},
-    harness::{Guard, Registration, example_job, until},
+    harness::{Guard, Registration, example_job, free_address, until},
     tests,
 };
 
@@ -111,7 +111,7 @@ fn rotates_certificates_under_load_without_a_failed_update(clusters: &Clusters) 
     let first = folder.join("first");
     certificates(&first);
     let secret = MountedSecret::new(folder.join("mounted"), &first);
-    let guard = cluster.second_guard(&secret.folder, None);
+    let guard = cluster.second_guard(&secret.folder, free_address().expect("a port is free"));
     let register = |host| {
         let name = format!("{}-{host}", job.namespace);
         let registration = Registration { name: &name, only: Some(&job.namespace), host, probe: &job.namespace };

@@ -2,7 +2,7 @@
 
 use std::{
     fs, io,
-    net::{Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
     sync::{
@@ -14,7 +14,10 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{ADMIN, ControlPlane, Guard, PERSON, Programs, Registration, Session, example_job, make_certificates},
+    harness::{
+        ADMIN, ControlPlane, Guard, PERSON, Programs, Registration, Session, example_job, free_address,
+        make_certificates,
+    },
     run::Run,
 };
 
@@ -24,8 +27,6 @@ const GUARD: &str = env!("CARGO_BIN_EXE_pytorchjob-guard");
 const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster");
 /// Where the example job is from the start, for questions about the cluster as a whole.
 const PROBE: &str = "probe";
-/// Any free port on loopback.
-const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// One cluster for each layout of the API: both have a CRD of the same name. Each boots when a test first asks for it.
 #[derive(Debug, Default)]
@@ -74,7 +75,7 @@ impl Cluster {
         plane.create_job(PROBE, example.clone())?;
         let certs = session.folder().join("certs");
         make_certificates(Path::new(GUARD), &certs)?;
-        let guard = Guard::start(&session, Path::new(GUARD), &certs, ANY_PORT)?;
+        let guard = Guard::start(&session, Path::new(GUARD), &certs, free_address()?)?;
         guard
             .register(&plane, Registration { name: "pytorchjob-guard", only: None, host: "127.0.0.1", probe: PROBE })?;
         Ok(Self { guard, plane, session, example, names: AtomicUsize::new(1) })
@@ -107,8 +108,8 @@ impl Cluster {
     }
 
     /// Another guard, with certificates of its own; nobody asks it before it is registered.
-    pub(crate) fn second_guard(&self, certs: &Path, listen: Option<SocketAddr>) -> Guard {
-        Guard::start(&self.session, Path::new(GUARD), certs, listen.unwrap_or(ANY_PORT)).expect("a second guard starts")
+    pub(crate) fn second_guard(&self, certs: &Path, listen: SocketAddr) -> Guard {
+        Guard::start(&self.session, Path::new(GUARD), certs, listen).expect("a second guard starts")
     }
 }
 

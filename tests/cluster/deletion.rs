@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cluster::{Clusters, Job},
+    harness::example_job,
     run::Run,
     tests,
 };
@@ -75,7 +76,7 @@ fn owned_job(clusters: &Clusters) -> Job<'_> {
     let namespace = clusters.cci().job();
     let owner = reference(&config_map(&namespace, "owner", None));
     namespace.kubectl(&["delete", "pytorchjob", "pytorch-test", PATIENTLY]).accepted();
-    let mut job = crate::harness::example_job();
+    let mut job = example_job();
     job["metadata"]["ownerReferences"] = json!([owner]);
     namespace.with_file(&["create"], &job).accepted();
     namespace
@@ -98,7 +99,7 @@ fn finishes_the_deletion_of_a_namespace_full_of_jobs(clusters: &Clusters) {
     let job = clusters.cci().job();
     let jobs: Vec<Value> = (0..20)
         .map(|number| {
-            let mut job = crate::harness::example_job();
+            let mut job = example_job();
             job["metadata"]["name"] = json!(format!("job-{number}"));
             job
         })

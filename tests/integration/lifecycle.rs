@@ -82,9 +82,9 @@ fn refuses_to_start_and_names_what_to_mend() {
 }
 
 #[test]
-fn keeps_serving_after_the_first_signal_and_then_ends_well() {
+fn keeps_serving_after_the_first_signal() {
     for signal in ["TERM", "INT"] {
-        let mut guard = Guard::with(&["--shutdown-delay", "2s"]);
+        let guard = Guard::with(&["--shutdown-delay", "1h"]);
         let mut before = Client::to(&guard);
         before.ask(&post(&allowed())).decides(true);
         guard.signal(signal);
@@ -102,10 +102,23 @@ fn keeps_serving_after_the_first_signal_and_then_ends_well() {
         let reply = Client::to(&guard).ask(&post(&allowed()));
         reply.decides(true);
         assert_eq!(reply.header("connection"), Some("close"), "{reply:?}");
+        let reply = Client::to(&guard).ask(&post("{"));
+        reply.refuses(400, "");
+        assert_eq!(reply.header("connection"), Some("close"), "{reply:?}");
+    }
+}
 
+#[test]
+fn ends_well_after_the_delay() {
+    for signal in ["TERM", "INT"] {
+        let mut guard = Guard::with(&["--shutdown-delay", "100ms"]);
+        Client::to(&guard).ask(&post(&allowed())).decides(true);
+        guard.signal(signal);
+        guard.await_log("not ready any more");
         guard.await_log("the listener is closed");
-        eventually("nobody gets in any more", || tcp(guard.address()).is_err());
         assert_eq!(guard.wait().code(), Some(0));
+        assert!(guard.log().ends_with("stopped"), "{}", guard.log());
+        assert!(tcp(guard.address()).is_err(), "nobody gets in any more");
     }
 }
 
@@ -171,7 +184,7 @@ fn ends_at_once_on_a_second_signal() {
 
 #[test]
 fn says_goodbye_to_http2_connections_when_it_drains() {
-    let mut guard = Guard::with(&["--shutdown-delay", "2s"]);
+    let mut guard = Guard::with(&["--shutdown-delay", "5s"]);
     block_on(async {
         let mut before = Client2::to(&guard).await;
         before.post(allowed()).await.expect("an answer");

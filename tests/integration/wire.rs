@@ -14,7 +14,7 @@ use rustls::{ClientConnection, pki_types::ServerName};
 use crate::support::{
     client::{Client, Client2, Tls, block_on, post, post_to, tcp},
     eventually,
-    guard::Guard,
+    guard::{Guard, Start},
     reviews::{allowed, allowed_of, denied},
 };
 
@@ -225,6 +225,16 @@ fn accepts_large_bodies_from_many_at_once() {
 }
 
 #[test]
+fn keeps_one_body_apart_from_the_next() {
+    let guard = Guard::start();
+    let mut client = Client::to(&guard);
+    for bytes in [3 << 20, 1 << 20, 200_000, 1 << 20, 70_000, 10, 300_000] {
+        client.ask(&post(&allowed_of(bytes))).decides(true);
+        client.ask(&post(&format!("{}x", allowed_of(bytes)))).refuses(400, "");
+    }
+}
+
+#[test]
 fn rejects_a_body_that_does_not_come() {
     let guard = Guard::with(&["--body-timeout", "200ms"]);
     let mut client = Client::to(&guard);
@@ -325,6 +335,17 @@ fn accepts_no_more_connections_than_it_has_places() {
         third.join().expect("it gets the place that became free")
     });
     waiting.decides(true);
+}
+
+#[test]
+fn recovers_when_the_system_has_no_more_files() {
+    let guard = Start::with_open_files(40).serve();
+    let held: Vec<_> = (0..60).map(|_| tcp(guard.address()).expect("the system queues it")).collect();
+    guard.await_log("cannot accept connections");
+    drop(held);
+    still_serves(&guard);
+    assert!(guard.metric("accept_errors_total") >= 1.0);
+    guard.await_metric("connections_open", 0.0);
 }
 
 #[test]

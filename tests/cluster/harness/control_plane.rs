@@ -3,7 +3,6 @@
 use std::{
     fs,
     io::{self, Write as _},
-    net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::Arc,
@@ -12,7 +11,7 @@ use std::{
 use rcgen::KeyPair;
 use serde_json::{Value, json};
 
-use super::{Process, Programs, Session, until};
+use super::{Process, Programs, Session, free_address, until};
 
 /// The user who may do everything.
 pub(crate) const ADMIN: &str = "admin";
@@ -52,8 +51,12 @@ impl ControlPlane {
             Ok(ready.status.success().then_some(()))
         })?;
         plane.run(plane.kubectl(ADMIN).args(["create", "-f"]).arg(crd))?;
-        plane
-            .run(plane.kubectl(ADMIN).args(["wait", "--for=condition=Established", "--timeout=120s", "-f"]).arg(crd))?;
+        until("the CRD", || {
+            // kubectl cannot wait for a condition of an object that has no conditions yet: it fails.
+            let established = ["wait", "--for=condition=Established", "--timeout=10s", "-f"];
+            let waited = plane.kubectl(ADMIN).args(established).arg(crd).output()?;
+            Ok(waited.status.success().then_some(()))
+        })?;
         plane.apply(PEOPLES_ROLE)?;
         until("the role of people", || {
             let can = plane.kubectl(PERSON).args(["auth", "can-i", "update", "pytorchjobs.kubeflow.org"]).output()?;
@@ -82,7 +85,7 @@ impl ControlPlane {
             folder.join("users.csv"),
             USERS.map(|(name, groups)| format!("{},{name},{name},{groups}\n", token(name))).concat(),
         )?;
-        let port = free_port()?;
+        let port = free_address()?.port();
         let api_server = session.spawn(
             folder.join("kube-apiserver.log"),
             Command::new(&programs.kube_apiserver)
@@ -201,9 +204,4 @@ fn option(name: &str, path: &Path) -> std::ffi::OsString {
 
 fn socket_url(folder: &Path, name: &str) -> String {
     format!("unix://{}", folder.join(name).with_extension("sock").display())
-}
-
-/// A port that is free now.
-fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }

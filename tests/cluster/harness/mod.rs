@@ -6,7 +6,10 @@ mod programs;
 mod session;
 
 use std::{
-    io, thread,
+    hash::{BuildHasher as _, RandomState},
+    io,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -39,4 +42,17 @@ pub(crate) fn until<T>(what: &str, mut probe: impl FnMut() -> io::Result<Option<
         }
         thread::sleep(POLL);
     }
+}
+
+/// An address on loopback that a server can be told to listen on.
+///
+/// Its port is below those that the kernel gives to outgoing connections, one of which could take it meanwhile.
+pub(crate) fn free_address() -> io::Result<SocketAddr> {
+    let is_free = |address: &SocketAddr| TcpListener::bind(address).is_ok();
+    (0..1000_u16)
+        .map(|attempt| 20_000 + RandomState::new().hash_one(attempt) % 10_000)
+        .filter_map(|port| u16::try_from(port).ok())
+        .map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+        .find(is_free)
+        .ok_or_else(|| io::Error::other("no port from 20000 to 29999 is free"))
 }

@@ -62,10 +62,24 @@ struct LogState {
 }
 
 impl Start {
+    /// With no more than this many open files.
+    pub(crate) fn with_open_files(limit: u32) -> Self {
+        let mut shell = Command::new("sh");
+        let guard = program();
+        shell.args(["-c", &format!("ulimit -n {limit}; exec \"$0\" \"$@\"")]).arg(guard.get_program());
+        for (name, _) in guard.get_envs() {
+            shell.env_remove(name);
+        }
+        Self::by(shell)
+    }
+
     /// In a folder of its own, on free ports, with short shutdown times.
     pub(crate) fn new() -> Self {
+        Self::by(program())
+    }
+
+    fn by(mut command: Command) -> Self {
         let dir = TempDir::new().expect("a folder");
-        let mut command = program();
         command
             .arg("serve")
             .current_dir(dir.path())
@@ -242,7 +256,7 @@ impl Guard {
         assert!(sent.expect("a shell").success(), "the guard is gone already");
     }
 
-    /// Waits for its end.
+    /// Waits for its end, and for the last of its log.
     #[track_caller]
     pub(crate) fn wait(&mut self) -> ExitStatus {
         let mut status = None;
@@ -250,6 +264,7 @@ impl Guard {
             status = self.child.try_wait().expect("the guard is our child");
             status.is_some()
         });
+        self.await_deaf();
         status.expect("it ended")
     }
 }

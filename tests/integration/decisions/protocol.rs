@@ -150,6 +150,24 @@ fn rejects_a_key_that_comes_again() {
 }
 
 #[test]
+fn of_a_spec_that_comes_twice_in_a_scale_the_last_one_counts() {
+    let review = |new: &str| {
+        format!(
+            r#"{{"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {{
+                "uid": "{UID}", "operation": "UPDATE", "name": "mnist", "subResource": "scale",
+                "kind": {{"group": "autoscaling", "version": "v1", "kind": "Scale"}},
+                "resource": {{"group": "kubeflow.org", "version": "v1", "resource": "pytorchjobs"}},
+                "oldObject": {{"spec": {{"replicas": 1}}}}, "object": {new}
+            }}}}"#
+        )
+    };
+    let scaled = review(r#"{"spec": {"replicas": 1}, "spec": {"replicas": 3}}"#);
+    assert_eq!(ask(scaled.as_bytes()).expect("a review").violations, ["spec.replicas"]);
+    let same = review(r#"{"spec": {"replicas": 3}, "spec": {"replicas": 1}}"#);
+    assert!(ask(same.as_bytes()).expect("a review").allowed());
+}
+
+#[test]
 fn rejects_broken_json_in_objects_that_are_equal() {
     let good = Review::to_json(&update().review(), Noise::NONE);
     for broken in

@@ -39,12 +39,11 @@ impl<'a> Reader<'a> {
     /// Reads one value, whatever it is, and gives its text.
     pub(in super::super) fn value(&mut self) -> Result<&'a [u8], NotJson> {
         let start = skip_whitespace(self.text, self.at);
-        self.at = match self.text.get(start) {
-            Some(b'"') => string_end(self.text, start)?,
-            _ => {
-                self.unasked.clear();
-                scan(self.text, start, start, &mut self.unasked)?
-            }
+        self.at = if self.text.get(start) == Some(&b'"') {
+            string_end(self.text, start)?
+        } else {
+            self.unasked.clear();
+            scan(self.text, start, start, &mut self.unasked)?
         };
         Ok(&self.text[start..self.at])
     }

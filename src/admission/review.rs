@@ -96,12 +96,15 @@ impl<'a> Review<'a> {
     }
 }
 
-/// The error of a body that is not JSON, as `serde_json` gives it for the whole body.
+/// The error of a body that is not JSON, as `serde_json` gives it for the whole body. What it reads and we do not is
+/// text that is not UTF-8, or nested too deep.
 fn not_json(body: &[u8]) -> NotAReview {
-    match serde_json::from_slice::<IgnoredAny>(body) {
-        Err(error) => NotAReview::NotJson(error.to_string()),
-        Ok(IgnoredAny) => NotAReview::NotJson("it is not UTF-8".to_owned()),
-    }
+    let error = match (serde_json::from_slice::<IgnoredAny>(body), std::str::from_utf8(body)) {
+        (Err(error), _) => error.to_string(),
+        (Ok(IgnoredAny), Err(error)) => format!("it is not UTF-8: {error}"),
+        (Ok(IgnoredAny), Ok(_)) => "it is nested too deep".to_owned(),
+    };
+    NotAReview::NotJson(error)
 }
 
 /// The members of the body's map.

@@ -135,6 +135,17 @@ fn rejects_what_is_no_utf8() {
 }
 
 #[test]
+fn refuses_what_is_nested_deeper_than_an_api_server_reads() {
+    let nested = |depth: usize| {
+        let deep = ["[".repeat(depth), "]".repeat(depth)].concat();
+        review().to_string().replacen("\"object\":{", &format!("\"extra\":{deep},\"object\":{{"), 1)
+    };
+    let error = is_refused(nested(10_001).as_bytes());
+    assert_eq!(error.to_string(), "the body is not JSON: it is nested too deep");
+    assert!(ask(nested(9_000).as_bytes()).expect("a review").allowed());
+}
+
+#[test]
 fn rejects_a_key_that_comes_again() {
     let good = Review::to_json(&update().review(), Noise::NONE);
     for again in [r#""backoffLimit":null"#, r#""backoffLimit":2"#, r#""backoff\u004cimit":[]"#, r#""backoffLimit":{}"#]

@@ -122,6 +122,11 @@ impl Pattern {
         Ok(Self { written: text.to_owned(), tokens })
     }
 
+    /// The pattern as its policy writes it.
+    pub(super) fn written(&self) -> &str {
+        &self.written
+    }
+
     /// How the pattern lies to `path`, compared token by token.
     pub(super) fn relation(&self, path: &[Token<'_>]) -> Relation {
         if !self.tokens.iter().zip(path).all(|(pattern, token)| pattern.matches(token)) {

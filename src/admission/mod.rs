@@ -15,6 +15,7 @@ mod policy;
 mod policy_file;
 mod response;
 mod review;
+mod text;
 mod verdict;
 
 use std::borrow::Cow;
@@ -68,7 +69,7 @@ impl Decision<'_> {
     /// The violations' paths on one line of at most 1 KiB, separated by commas.
     #[must_use]
     pub fn fields(&self) -> String {
-        response::joined(self.violations.iter().map(|violation| violation.path.as_str()), ",", 1024)
+        text::joined(self.violations.iter().map(|violation| violation.path.as_str()), ",", 1024)
     }
 }
 
@@ -118,18 +119,18 @@ pub fn answer<'a>(body: &'a [u8], policy: &Policy) -> Result<Answer<'a>, NotARev
     Ok(Answer { body, decision })
 }
 
-enum Verdict {
+enum Verdict<'p> {
     BadRequest(String),
     NotApplicable,
     Allowed,
     Violated {
         found: Vec<Violation>,
         /// The fields that this user could have changed.
-        mutable: Vec<String>,
+        mutable: Vec<&'p str>,
     },
 }
 
-fn decide(request: &Request<'_>, policy: &Policy) -> Verdict {
+fn decide<'p>(request: &Request<'_>, policy: &'p Policy) -> Verdict<'p> {
     if let Some(problem) = &request.problem {
         return Verdict::BadRequest(problem.clone());
     }
@@ -159,7 +160,7 @@ fn decide(request: &Request<'_>, policy: &Policy) -> Verdict {
     update(request, old, new, policy)
 }
 
-fn update(request: &Request<'_>, old: Json<'_>, new: Json<'_>, policy: &Policy) -> Verdict {
+fn update<'p>(request: &Request<'_>, old: Json<'_>, new: Json<'_>, policy: &'p Policy) -> Verdict<'p> {
     let circumstances = Circumstances {
         user: request.user.username.as_deref().unwrap_or_default(),
         groups: request.user.groups.as_deref().unwrap_or_default(),

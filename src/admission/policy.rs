@@ -198,10 +198,9 @@ impl<'p> Rules<'p> {
         let mutable = if circumstances.subresource.is_empty() { &policy.mutable_fields[..] } else { &[] };
         let exempt = policy.exemptions.iter().filter(|exemption| exemption.holds(circumstances));
         let mutable = mutable.iter().chain(exempt.flat_map(|exemption| &exemption.fields));
-        let fields = mutable
-            .map(|field| (field, Standing::Mutable))
-            .chain(policy.immutable_fields.iter().map(|field| (field, Standing::Immutable)))
-            .collect();
+        let mut fields = Vec::with_capacity(16);
+        fields.extend(mutable.map(|field| (field, Standing::Mutable)));
+        fields.extend(policy.immutable_fields.iter().map(|field| (field, Standing::Immutable)));
         Self { equality: policy.equality, fields, server_managed: &policy.server_managed_fields }
     }
 
@@ -215,9 +214,9 @@ impl<'p> Rules<'p> {
     }
 
     /// The fields that may change, as the policy writes them.
-    pub(super) fn mutable(&self) -> Vec<String> {
+    pub(super) fn mutable(&self) -> Vec<&'p str> {
         let mutable = self.fields.iter().filter(|(_, standing)| *standing == Standing::Mutable);
-        mutable.map(|(field, _)| field.to_string()).collect()
+        mutable.map(|(field, _)| field.written()).collect()
     }
 
     /// Whether whatever changes at or below `path` is allowed, or no part of the comparison.

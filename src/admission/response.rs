@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::{
     policy::{DenialReason, Policy, ValidationAction},
     review::{Request, Version},
+    text::{cut, joined},
     verdict::{Detail, Violation},
 };
 
@@ -83,7 +84,7 @@ pub(super) fn violated(
     request: &Request<'_>,
     policy: &Policy,
     violations: &[Violation],
-    mutable: &[String],
+    mutable: &[&str],
 ) -> Vec<u8> {
     let mut shown = violations.len().min(MAX_CAUSES);
     loop {
@@ -101,7 +102,7 @@ fn with_causes(
     policy: &Policy,
     violations: &[Violation],
     shown: usize,
-    mutable: &[String],
+    mutable: &[&str],
 ) -> Vec<u8> {
     let denied = policy.takes(ValidationAction::Deny);
     let mut response = Response::new(&request.uid, !denied);
@@ -206,47 +207,12 @@ fn object_kind<'r>(request: &'r Request<'_>) -> (&'r str, &'r str) {
 }
 
 /// The warning of a denial: kubectl shows it where it drops the status' message.
-fn changeable(subresource: &str, mutable: &[String]) -> String {
+fn changeable(subresource: &str, mutable: &[&str]) -> String {
     if mutable.is_empty() {
         let here = if subresource.is_empty() { "" } else { " through this subresource" };
         return format!("no field can be changed{here}");
     }
     let intro = "only these fields can be changed: ";
-    let fields = mutable.iter().map(String::as_str);
+    let fields = mutable.iter().copied();
     format!("{intro}{}", joined(fields, ", ", MAX_WARNING - intro.len()))
-}
-
-/// The parts as one text of at most `limit` bytes; the last part then says how many are left out.
-pub(super) fn joined<'p>(parts: impl ExactSizeIterator<Item = &'p str>, separator: &str, limit: usize) -> String {
-    // Room for "and 4294967295 more".
-    const MORE: usize = 24;
-    let mut text = String::new();
-    let mut left = parts.len();
-    for part in parts {
-        let needed = text.len() + separator.len() + part.len();
-        let room = if left == 1 { limit } else { limit - MORE };
-        if needed > room {
-            let separator = if text.is_empty() { "" } else { separator };
-            return text + separator + &format!("and {left} more");
-        }
-        if !text.is_empty() {
-            text.push_str(separator);
-        }
-        text.push_str(part);
-        left -= 1;
-    }
-    text
-}
-
-/// The text, cut to `limit` bytes; three dots tell that it was.
-pub(super) fn cut(text: &str, limit: usize) -> String {
-    const DOTS: &str = "...";
-    if text.len() <= limit {
-        return text.to_owned();
-    }
-    let mut end = limit - DOTS.len();
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{}{DOTS}", &text[..end])
 }

@@ -96,12 +96,15 @@ impl<'a> Review<'a> {
     }
 }
 
-/// The error of a body that is not JSON, as `serde_json` gives it for the whole body.
+/// The error of a body that is not JSON, as `serde_json` gives it for the whole body. What it reads and we do not is
+/// text that is not UTF-8, or nested too deep.
 fn not_json(body: &[u8]) -> NotAReview {
-    match serde_json::from_slice::<IgnoredAny>(body) {
-        Err(error) => NotAReview::NotJson(error.to_string()),
-        Ok(IgnoredAny) => NotAReview::NotJson("it is not UTF-8".to_owned()),
-    }
+    let error = match (serde_json::from_slice::<IgnoredAny>(body), std::str::from_utf8(body)) {
+        (Err(error), _) => error.to_string(),
+        (Ok(IgnoredAny), Err(error)) => format!("it is not UTF-8: {error}"),
+        (Ok(IgnoredAny), Ok(_)) => "it is nested too deep".to_owned(),
+    };
+    NotAReview::NotJson(error)
 }
 
 /// The members of the body's map.
@@ -121,10 +124,10 @@ impl<'a> Envelope<'a> {
         let mut reader = Reader::new(body);
         if reader.peek() == Some(b'{') {
             envelope.is_map = true;
-            reader.map(|reader, key| match unquote(key).as_ref() {
-                "apiVersion" => reader.value().map(|text| envelope.api_version = string(text).unwrap_or_default()),
-                "kind" => reader.value().map(|text| envelope.kind = string(text).unwrap_or_default()),
-                "request" => envelope.read_request(reader),
+            reader.map(|reader, key| match unquote(key).as_bytes() {
+                b"apiVersion" => reader.value().map(|text| envelope.api_version = string(text).unwrap_or_default()),
+                b"kind" => reader.value().map(|text| envelope.kind = string(text).unwrap_or_default()),
+                b"request" => envelope.read_request(reader),
                 _ => reader.value().map(|_| ()),
             })?;
         } else {
@@ -140,17 +143,17 @@ impl<'a> Envelope<'a> {
             return reader.value().map(|_| ());
         }
         let mut request = Request::default();
-        reader.map(|reader, key| match unquote(key).as_ref() {
-            "object" => {
+        reader.map(|reader, key| match unquote(key).as_bytes() {
+            b"object" => {
                 request.object = request.read_object("object", reader, request.object.is_some())?;
                 Ok(())
             }
-            "oldObject" => {
+            b"oldObject" => {
                 request.old_object = request.read_object("oldObject", reader, request.old_object.is_some())?;
                 Ok(())
             }
             key => {
-                self.uids += usize::from(key == "uid");
+                self.uids += usize::from(key == b"uid");
                 request.read_member(key, reader.value()?);
                 Ok(())
             }
@@ -212,32 +215,32 @@ impl<'a> Request<'a> {
         Ok(None)
     }
 
-    fn read_member(&mut self, key: &str, text: &'a [u8]) {
+    fn read_member(&mut self, key: &[u8], text: &'a [u8]) {
         // What is null is missing, as for Go.
         if text == b"null" {
             return;
         }
         let understood = match key {
-            "uid" => set(&mut self.uid, string(text)),
-            "operation" => set(&mut self.operation, string(text)),
-            "subResource" => set(&mut self.subresource, string(text)),
-            "name" => set(&mut self.name, string(text)),
-            "namespace" => set(&mut self.namespace, string(text)),
-            "kind" => set(&mut self.kind, serde_json::from_slice(text).ok()),
-            "resource" => set(&mut self.resource, serde_json::from_slice(text).ok()),
-            "userInfo" => set(&mut self.user, serde_json::from_slice(text).ok()),
-            "dryRun" => set(&mut self.dry_run, serde_json::from_slice(text).ok()),
+            b"uid" => set(&mut self.uid, string(text)),
+            b"operation" => set(&mut self.operation, string(text)),
+            b"subResource" => set(&mut self.subresource, string(text)),
+            b"name" => set(&mut self.name, string(text)),
+            b"namespace" => set(&mut self.namespace, string(text)),
+            b"kind" => set(&mut self.kind, serde_json::from_slice(text).ok()),
+            b"resource" => set(&mut self.resource, serde_json::from_slice(text).ok()),
+            b"userInfo" => set(&mut self.user, serde_json::from_slice(text).ok()),
+            b"dryRun" => set(&mut self.dry_run, serde_json::from_slice(text).ok()),
             _ => true,
         };
         if !understood {
             let expected = match key {
-                "kind" => "an object with the strings group and kind",
-                "resource" => "an object with the strings group and resource",
-                "userInfo" => "an authentication.k8s.io/v1 UserInfo",
-                "dryRun" => "true or false",
+                b"kind" => "an object with the strings group and kind",
+                b"resource" => "an object with the strings group and resource",
+                b"userInfo" => "an authentication.k8s.io/v1 UserInfo",
+                b"dryRun" => "true or false",
                 _ => "a string",
             };
-            self.problem(format!("request.{key} is not {expected}"));
+            self.problem(format!("request.{} is not {expected}", String::from_utf8_lossy(key)));
         }
     }
 }

@@ -1,10 +1,17 @@
 //! Which changes are violations: the changes, held against the rules.
 
+use std::fmt::Write as _;
+
 use super::{
     changes::{Change, Outline, What},
     field::{FieldPath, Token},
     policy::{Rules, Standing},
+    text::cut,
 };
+
+/// The longest path that is told, in bytes. Kubernetes' own, label keys included, are shorter; one with keys that a
+/// stranger made up need not be.
+const MAX_PATH: usize = 512;
 
 /// A change that the policy does not allow.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +67,13 @@ struct Judge<'r> {
 
 impl Judge<'_> {
     fn violation(&mut self, path: &[Token<'_>], detail: Detail) {
-        self.violations.push(Violation { path: FieldPath(path).to_string(), detail });
+        // Room for what is usual; writing to a string does not fail.
+        let mut told = String::with_capacity(128);
+        let _ = write!(told, "{}", FieldPath(path));
+        if told.len() > MAX_PATH {
+            told = cut(&told, MAX_PATH);
+        }
+        self.violations.push(Violation { path: told, detail });
     }
 
     /// A change that cannot be taken apart. Where it could touch a field that may not change, it may not be made.

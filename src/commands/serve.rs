@@ -9,6 +9,7 @@ use std::{
 };
 
 use tracing::info;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::LevelFilter;
 
 use super::policy;
@@ -42,7 +43,8 @@ enum ServeError {
 }
 
 pub(super) fn run(args: ServeArgs) -> ExitCode {
-    log_to_stderr(args.log_format);
+    // Dropped last: what is not written yet is written then.
+    let _log = log_to_stderr(args.log_format);
     match serve(args) {
         Ok(Ending::Stopped) => ExitCode::SUCCESS,
         Ok(Ending::Cut(signal)) => ExitCode::from(signal.exit_code()),
@@ -132,9 +134,15 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     }
 }
 
-fn log_to_stderr(format: LogFormat) {
+/// How many log lines wait for a reader that does not keep up; later ones are lost. A line has at most some 2 KiB.
+const LINES_WAITING: usize = 4096;
+
+fn log_to_stderr(format: LogFormat) -> WorkerGuard {
+    // Lines that come close together are written together: a write for each would cost as much as its decision.
+    let stderr = io::BufWriter::new(io::stderr());
+    let (lines, guard) = NonBlockingBuilder::default().buffered_lines_limit(LINES_WAITING).finish(stderr);
     let logs = tracing_subscriber::fmt()
-        .with_writer(io::stderr)
+        .with_writer(lines)
         // Whoever read the log may be gone: that is no reason to stop answering, and the complaint would go the same way.
         .log_internal_errors(false)
         .with_max_level(LevelFilter::INFO)
@@ -143,4 +151,5 @@ fn log_to_stderr(format: LogFormat) {
         LogFormat::Text => logs.init(),
         LogFormat::Json => logs.json().flatten_event(true).init(),
     }
+    guard
 }

@@ -5,7 +5,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::{cluster::Clusters, tests};
+use crate::{cluster::Clusters, harness::until, tests};
 
 tests![names_no_value_in_a_denial, records_the_violations_in_the_audit_log];
 
@@ -34,8 +34,9 @@ fn names_no_value_in_a_denial(clusters: &Clusters) {
     let status = run.status();
     assert_eq!(status["code"], 422, "{status:#}");
     assert_eq!(status["details"]["causes"].as_array().map(Vec::len), Some(7), "{status:#}");
-    let log = cluster.guard.log().expect("the guard logs");
-    assert!(log.contains(&job.namespace), "the denial is logged: {log}");
+    // The guard answers first and logs then.
+    let logged = || cluster.guard.log().map(|log| log.contains(&job.namespace).then_some(log));
+    let log = until("the denial in the guard's log", logged).expect("the denial is logged");
     let audit = fs::read_to_string(cluster.plane.audit_log()).expect("the API server keeps an audit log");
     let metrics = cluster.guard.metrics().expect("the guard has metrics");
     for (place, text) in [

@@ -1,7 +1,7 @@
 //! A place in a text that has not been read to its end.
 
 use super::{
-    scan::{NotJson, scan, skip_whitespace, string_end},
+    scan::{Node, NotJson, scan, skip_whitespace, string_end},
     tree::Tree,
 };
 
@@ -10,11 +10,13 @@ use super::{
 pub(in super::super) struct Reader<'a> {
     pub(super) text: &'a [u8],
     pub(super) at: usize,
+    /// Where the nodes of values go whose insides nobody asks for.
+    unasked: Vec<Node>,
 }
 
 impl<'a> Reader<'a> {
     pub(in super::super) fn new(text: &'a [u8]) -> Self {
-        Self { text, at: 0 }
+        Self { text, at: 0, unasked: Vec::new() }
     }
 
     /// Goes to the next byte that is not white space, and gives it, still unread.
@@ -37,9 +39,11 @@ impl<'a> Reader<'a> {
     /// Reads one value, whatever it is, and gives its text.
     pub(in super::super) fn value(&mut self) -> Result<&'a [u8], NotJson> {
         let start = skip_whitespace(self.text, self.at);
-        self.at = match self.text.get(start) {
-            Some(b'"') => string_end(self.text, start)?,
-            _ => scan(self.text, start, start, &mut Vec::new())?,
+        self.at = if self.text.get(start) == Some(&b'"') {
+            string_end(self.text, start)?
+        } else {
+            self.unasked.clear();
+            scan(self.text, start, start, &mut self.unasked)?
         };
         Ok(&self.text[start..self.at])
     }
@@ -47,8 +51,8 @@ impl<'a> Reader<'a> {
     /// Reads one value and gives its tree.
     pub(in super::super) fn tree(&mut self) -> Result<Tree<'a>, NotJson> {
         let start = skip_whitespace(self.text, self.at);
-        // Half of what is left is about one object of two; a node is met every 16 bytes or so.
-        let mut nodes = Vec::with_capacity((self.text.len() - start) / 32);
+        // Half of what is left is about one object of two; a node is met every 12 bytes or so.
+        let mut nodes = Vec::with_capacity((self.text.len() - start) / 24);
         self.at = scan(self.text, start, start, &mut nodes)?;
         Ok(Tree { text: &self.text[start..self.at], nodes })
     }
@@ -65,7 +69,7 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         loop {
-            let key = self.key()?;
+            let key = self.key(None)?;
             member(self, key)?;
             if self.take(b'}') {
                 return Ok(());
@@ -76,13 +80,16 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads a key and its colon.
-    pub(super) fn key(&mut self) -> Result<&'a [u8], NotJson> {
+    /// Reads a key and its colon. `likely` is the text of a key that may well be this one.
+    pub(super) fn key(&mut self, likely: Option<&[u8]>) -> Result<&'a [u8], NotJson> {
         if self.peek() != Some(b'"') {
             return Err(NotJson);
         }
-        let key = &self.text[self.at..string_end(self.text, self.at)?];
-        self.at += key.len();
+        let start = self.at;
+        if !likely.is_some_and(|likely| self.take_same(likely)) {
+            self.at = string_end(self.text, start)?;
+        }
+        let key = &self.text[start..self.at];
         if self.take(b':') { Ok(key) } else { Err(NotJson) }
     }
 

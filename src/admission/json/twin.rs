@@ -65,7 +65,7 @@ impl Second<'_, '_> {
         loop {
             reader.peek();
             let start = position(reader.at - self.start)?;
-            let key = reader.key()?;
+            let key = reader.key((twin < end).then(|| self.twin.text_of(twin)))?;
             let next = position(self.nodes.len() + 1)?;
             self.nodes.push(Node { start, end: start + position(key.len())?, next });
             let same_key = self.twin.siblings(twin, end, 2).find(|&sibling| self.twin.text_of(sibling) == key);

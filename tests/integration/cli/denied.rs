@@ -113,7 +113,7 @@ fn a_scale_is_of_a_job() {
     assert_snapshot!(folder.run(&["check", "old.yaml", "new.yaml", "--subresource", "scale"]), @r#"
     exit code 1
     --- error output
-    Warning: no field can be changed here
+    Warning: no field can be changed through this subresource
     The PyTorchJob "mnist" is invalid: spec.replicas: Forbidden: field is immutable (was 1, now 3)
     "#);
     assert_snapshot!(folder.run(&["check", "old.yaml", "old.yaml", "--subresource", "scale"]), @"

@@ -119,6 +119,14 @@ fn quantities_compare_by_amount() {
         set(&memory, json!(other)).rejects(&[(&memory_path, "")]);
     }
     from_to(&memory, json!("lots"), json!("lots")).accepts();
+    let ladder = ["1", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei", "1k", "1M", "1G", "1T", "1P", "1E", "1n", "1u", "1m"];
+    let steps = [("1Ki", "1024"), ("1Mi", "1024Ki"), ("1Gi", "1024Mi"), ("1Ti", "1024Gi"), ("1Pi", "1024Ti")];
+    for (one, same) in steps.into_iter().chain([("1k", "1000"), ("1M", "1000k"), ("1G", "1000M"), ("1T", "1000G")]) {
+        from_to(&memory, json!(one), json!(same)).accepts();
+    }
+    for pair in ladder.windows(2) {
+        from_to(&memory, json!(pair[0]), json!(pair[1])).rejects(&[(&memory_path, "")]);
+    }
     from_to(&memory, json!("1Ei"), json!("1152921504606846976")).accepts();
     from_to(&memory, json!("1E"), json!("1e18")).accepts();
     from_to(&memory, json!("1E"), json!("1Ei")).rejects(&[(&memory_path, "")]);

@@ -135,6 +135,17 @@ fn rejects_what_is_no_utf8() {
 }
 
 #[test]
+fn refuses_what_is_nested_deeper_than_an_api_server_reads() {
+    let nested = |depth: usize| {
+        let deep = ["[".repeat(depth), "]".repeat(depth)].concat();
+        review().to_string().replacen("\"object\":{", &format!("\"extra\":{deep},\"object\":{{"), 1)
+    };
+    let error = is_refused(nested(10_001).as_bytes());
+    assert_eq!(error.to_string(), "the body is not JSON: it is nested too deep");
+    assert!(ask(nested(9_000).as_bytes()).expect("a review").allowed());
+}
+
+#[test]
 fn rejects_a_key_that_comes_again() {
     let good = Review::to_json(&update().review(), Noise::NONE);
     for again in [r#""backoffLimit":null"#, r#""backoffLimit":2"#, r#""backoff\u004cimit":[]"#, r#""backoffLimit":{}"#]
@@ -147,6 +158,24 @@ fn rejects_a_key_that_comes_again() {
             assert_eq!(answer.violations, ["spec.backoffLimit"], "{again}");
         }
     }
+}
+
+#[test]
+fn of_a_spec_that_comes_twice_in_a_scale_the_last_one_counts() {
+    let review = |new: &str| {
+        format!(
+            r#"{{"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {{
+                "uid": "{UID}", "operation": "UPDATE", "name": "mnist", "subResource": "scale",
+                "kind": {{"group": "autoscaling", "version": "v1", "kind": "Scale"}},
+                "resource": {{"group": "kubeflow.org", "version": "v1", "resource": "pytorchjobs"}},
+                "oldObject": {{"spec": {{"replicas": 1}}}}, "object": {new}
+            }}}}"#
+        )
+    };
+    let scaled = review(r#"{"spec": {"replicas": 1}, "spec": {"replicas": 3}}"#);
+    assert_eq!(ask(scaled.as_bytes()).expect("a review").violations, ["spec.replicas"]);
+    let same = review(r#"{"spec": {"replicas": 3}, "spec": {"replicas": 1}}"#);
+    assert!(ask(same.as_bytes()).expect("a review").allowed());
 }
 
 #[test]

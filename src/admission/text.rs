@@ -1,0 +1,52 @@
+//! Text that somebody else wrote, kept to a length.
+
+/// The parts as one text of at most `limit` bytes; the last part then says how many are left out.
+pub(super) fn joined<'p>(parts: impl ExactSizeIterator<Item = &'p str>, separator: &str, limit: usize) -> String {
+    // Room for "and 4294967295 more".
+    const MORE: usize = 24;
+    let mut text = String::new();
+    let mut left = parts.len();
+    for part in parts {
+        let needed = text.len() + separator.len() + part.len();
+        let room = if left == 1 { limit } else { limit - MORE };
+        if needed > room {
+            let separator = if text.is_empty() { "" } else { separator };
+            return text + separator + &format!("and {left} more");
+        }
+        if !text.is_empty() {
+            text.push_str(separator);
+        }
+        text.push_str(part);
+        left -= 1;
+    }
+    text
+}
+
+/// The text, cut to `limit` bytes; three dots tell that it was.
+pub(super) fn cut(text: &str, limit: usize) -> String {
+    const DOTS: &str = "...";
+    if text.len() <= limit {
+        return text.to_owned();
+    }
+    let mut end = limit - DOTS.len();
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}{DOTS}", &text[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_to_the_limit_and_says_that_it_did() {
+        assert_eq!(cut("short", 5), "short");
+        assert_eq!(cut("longer", 5), "lo...");
+        assert_eq!(cut("日本語", 8), "日...");
+        let parts = ["alpha", "beta", "gamma", "delta"];
+        assert_eq!(joined(parts.into_iter(), ", ", 100), "alpha, beta, gamma, delta");
+        assert_eq!(joined(parts.into_iter(), ", ", 36), "alpha, beta, and 2 more");
+        assert_eq!(joined(parts.into_iter(), ",", 26), "and 4 more");
+    }
+}

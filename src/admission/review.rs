@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use k8s_openapi::api::authentication::v1::UserInfo;
 use serde::{Deserialize, de::IgnoredAny};
 
-use super::json::{Kind, NotJson, Reader, Tree, unquote};
+use super::json::{Kind, NotJson, Reader, Tree, unquote, unquote_bytes};
 
 /// The longest uid that is answered. Kubernetes' are 36 bytes long; the answer repeats it, and has a limit.
 const MAX_UID: usize = 256;
@@ -124,7 +124,7 @@ impl<'a> Envelope<'a> {
         let mut reader = Reader::new(body);
         if reader.peek() == Some(b'{') {
             envelope.is_map = true;
-            reader.map(|reader, key| match unquote(key).as_bytes() {
+            reader.map(|reader, key| match unquote_bytes(key).as_ref() {
                 b"apiVersion" => reader.value().map(|text| envelope.api_version = string(text).unwrap_or_default()),
                 b"kind" => reader.value().map(|text| envelope.kind = string(text).unwrap_or_default()),
                 b"request" => envelope.read_request(reader),
@@ -143,7 +143,7 @@ impl<'a> Envelope<'a> {
             return reader.value().map(|_| ());
         }
         let mut request = Request::default();
-        reader.map(|reader, key| match unquote(key).as_bytes() {
+        reader.map(|reader, key| match unquote_bytes(key).as_ref() {
             b"object" => {
                 request.object = request.read_object("object", reader, request.object.is_some())?;
                 Ok(())

@@ -13,6 +13,6 @@ mod twin;
 pub(super) use self::{
     reader::Reader,
     scan::NotJson,
-    tree::{Json, Kind, Tree, unquote},
+    tree::{Json, Kind, Tree, unquote, unquote_bytes},
     twin::MAX_DEPTH,
 };

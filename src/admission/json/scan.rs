@@ -151,18 +151,21 @@ pub(super) fn string_end(text: &[u8], start: usize) -> Result<usize, NotJson> {
     let mut not_ascii = 0;
     loop {
         // Eight bytes at a time up to the first that is a quote, a backslash or a control character.
-        while let Some(chunk) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        let mut rest = text.get(at..).unwrap_or_default();
+        let mut ahead = 0;
+        while let Some((chunk, after)) = rest.split_first_chunk::<8>() {
             let word = u64::from_le_bytes(*chunk);
             not_ascii |= word & HIGH_BITS;
             let found = zero_bytes(word ^ (LOW_BITS * u64::from(b'"')))
                 | zero_bytes(word ^ (LOW_BITS * u64::from(b'\\')))
                 | (word.wrapping_sub(LOW_BITS * 0x20) & !word & HIGH_BITS);
             if found != 0 {
-                at += found.trailing_zeros() as usize / 8;
+                ahead = found.trailing_zeros() as usize / 8;
                 break;
             }
-            at += 8;
+            rest = after;
         }
+        at = text.len() - rest.len() + ahead;
         match text.get(at) {
             Some(b'"') => break,
             Some(b'\\') => at = escape_end(text, at)?,

@@ -106,10 +106,22 @@ impl<'t> Json<'t> {
 
 /// What the text of a JSON string says.
 pub(in super::super) fn unquote(text: &[u8]) -> Cow<'_, str> {
-    let inner = text.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\"")).unwrap_or(text);
-    if inner.contains(&b'\\') {
-        let mut decoder = serde_json::Deserializer::from_slice(text);
-        return String::deserialize(&mut decoder).map_or_else(|_| String::from_utf8_lossy(text), Cow::Owned);
+    match plain(text) {
+        Some(inner) => std::str::from_utf8(inner).map_or_else(|_| String::from_utf8_lossy(inner), Cow::Borrowed),
+        None => {
+            let mut decoder = serde_json::Deserializer::from_slice(text);
+            String::deserialize(&mut decoder).map_or_else(|_| String::from_utf8_lossy(text), Cow::Owned)
+        }
     }
-    std::str::from_utf8(inner).map_or_else(|_| String::from_utf8_lossy(inner), Cow::Borrowed)
+}
+
+/// What the text of a JSON string without escapes says, as bytes; of any other value its text.
+fn plain(text: &[u8]) -> Option<&[u8]> {
+    let inner = text.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\"")).unwrap_or(text);
+    (!inner.contains(&b'\\')).then_some(inner)
+}
+
+/// What the text of a JSON string says, as bytes: enough to tell one key from another.
+pub(in super::super) fn unquote_bytes(text: &[u8]) -> Cow<'_, [u8]> {
+    plain(text).map_or_else(|| Cow::Owned(unquote(text).into_owned().into_bytes()), Cow::Borrowed)
 }

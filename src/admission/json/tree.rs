@@ -106,13 +106,11 @@ impl<'t> Json<'t> {
 
 /// What the text of a JSON string says.
 pub(in super::super) fn unquote(text: &[u8]) -> Cow<'_, str> {
-    match plain(text) {
-        Some(inner) => std::str::from_utf8(inner).map_or_else(|_| String::from_utf8_lossy(inner), Cow::Borrowed),
-        None => {
-            let mut decoder = serde_json::Deserializer::from_slice(text);
-            String::deserialize(&mut decoder).map_or_else(|_| String::from_utf8_lossy(text), Cow::Owned)
-        }
+    if let Some(inner) = plain(text) {
+        return std::str::from_utf8(inner).map_or_else(|_| String::from_utf8_lossy(inner), Cow::Borrowed);
     }
+    let mut decoder = serde_json::Deserializer::from_slice(text);
+    String::deserialize(&mut decoder).map_or_else(|_| String::from_utf8_lossy(text), Cow::Owned)
 }
 
 /// What the text of a JSON string without escapes says, as bytes; of any other value its text.

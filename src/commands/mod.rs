@@ -8,6 +8,7 @@ mod certs;
 mod check;
 mod documents;
 mod kubectl;
+mod log;
 mod policy;
 mod review;
 mod serve;

@@ -9,13 +9,11 @@ use std::{
 };
 
 use tracing::info;
-use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::filter::LevelFilter;
 
-use super::policy;
+use super::{log::Logging, policy};
 use crate::{
     certificates::{self, CertificateError, Folder, Local},
-    cli::{LogFormat, ServeArgs},
+    cli::ServeArgs,
     server::{self, Config, Deadlines, Ending, Limits, ServerError, Signals, TlsFiles},
 };
 
@@ -44,7 +42,13 @@ enum ServeError {
 
 pub(super) fn run(args: ServeArgs) -> ExitCode {
     // Dropped last: what is not written yet is written then.
-    let _log = log_to_stderr(args.log_format);
+    let _logging = match Logging::start(args.log_format) {
+        Ok(logging) => logging,
+        Err(error) => {
+            eprintln!("error: the log cannot start: {error}");
+            return ExitCode::from(2);
+        }
+    };
     match serve(args) {
         Ok(Ending::Stopped) => ExitCode::SUCCESS,
         Ok(Ending::Cut(signal)) => ExitCode::from(signal.exit_code()),
@@ -132,24 +136,4 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     } else {
         address
     }
-}
-
-/// How many log lines wait for a reader that does not keep up; later ones are lost. A line has at most some 2 KiB.
-const LINES_WAITING: usize = 4096;
-
-fn log_to_stderr(format: LogFormat) -> WorkerGuard {
-    // Lines that come close together are written together: a write for each would cost as much as its decision.
-    let stderr = io::BufWriter::new(io::stderr());
-    let (lines, guard) = NonBlockingBuilder::default().buffered_lines_limit(LINES_WAITING).finish(stderr);
-    let logs = tracing_subscriber::fmt()
-        .with_writer(lines)
-        // Whoever read the log may be gone: that is no reason to stop answering, and the complaint would go the same way.
-        .log_internal_errors(false)
-        .with_max_level(LevelFilter::INFO)
-        .with_target(false);
-    match format {
-        LogFormat::Text => logs.init(),
-        LogFormat::Json => logs.json().flatten_event(true).init(),
-    }
-    guard
 }

@@ -280,6 +280,19 @@ fn goes_on_when_nobody_reads_its_log() {
     }
 }
 
+#[test]
+fn goes_on_when_its_log_is_stuck() {
+    let guard = Guard::start();
+    let mut client = Client::to(&guard);
+    guard.leave_its_log(true);
+    // More than a pipe holds.
+    for _ in 0..800 {
+        client.ask(&post(&denied())).decides(false);
+    }
+    guard.leave_its_log(false);
+    eventually("every line is there", || guard.log().matches("denied").count() == 800);
+}
+
 /// A denied update of two fields that hold what nobody should read in a log.
 fn two_secrets() -> Value {
     update(

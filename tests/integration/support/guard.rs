@@ -59,6 +59,8 @@ struct LogState {
     ended: bool,
     /// Nobody wants to read on.
     deaf: bool,
+    /// Nobody reads for now.
+    stuck: bool,
 }
 
 impl Start {
@@ -120,7 +122,9 @@ impl Start {
         let writer = Arc::clone(&log);
         thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                let mut state = writer.state.lock().expect("no test panics with the log");
+                let state = writer.state.lock().expect("no test panics with the log");
+                let mut state =
+                    writer.grew.wait_while(state, |state| state.stuck).expect("no test panics with the log");
                 state.lines.push(line);
                 writer.grew.notify_all();
                 if state.deaf {
@@ -208,6 +212,12 @@ impl Guard {
         self.log.state.lock().expect("no test panics with the log").deaf = true;
     }
 
+    /// Leaves what it writes to standard error where it is, or takes it again.
+    pub(crate) fn leave_its_log(&self, stuck: bool) {
+        self.log.state.lock().expect("no test panics with the log").stuck = stuck;
+        self.log.grew.notify_all();
+    }
+
     /// Whether the other end of its standard error is closed.
     #[track_caller]
     pub(crate) fn await_deaf(&self) {
@@ -274,6 +284,7 @@ impl Drop for Guard {
         // It may have ended by itself; either way it is reaped here.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        self.leave_its_log(false);
         if thread::panicking() {
             eprintln!("the guard's log:\n{}", self.log());
         }

@@ -1,4 +1,15 @@
 //! A validating admission webhook that keeps updates of PyTorchJobs to the fields a running training job may change.
+//!
+//! Data goes one way:
+//!
+//! ```text
+//!   API server ──TLS──▶ server ─┐                                   ┌─▶ response, log line, metrics
+//!                               ├─ bytes ─▶ admission ─▶ Answer ────┤
+//!   files ──▶ commands::check ──┘              ▲                    └─▶ what kubectl would print
+//!                                       policy, a file
+//! ```
+//!
+//! [`admission`] is pure: it is called by [`server`] and [`commands`], and calls nobody.
 
 pub mod admission;
 pub mod certificates;

@@ -69,7 +69,7 @@ impl Decision<'_> {
     /// The violations' paths on one line of at most 1 KiB, separated by commas.
     #[must_use]
     pub fn fields(&self) -> String {
-        text::joined(self.violations.iter().map(|violation| violation.path.as_str()), ",", 1024)
+        verdict::paths(&self.violations)
     }
 }
 

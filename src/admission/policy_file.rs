@@ -76,16 +76,14 @@ pub(super) fn read(text: &str) -> Result<Policy, PolicyError> {
         PolicyError { message: message(&error), at }
     })?;
     file.check()?;
+    let server_managed_fields = file.server_managed();
     let patterns = |fields: Vec<Spanned<Field>>| fields.into_iter().map(|field| field.value.0).collect();
     Ok(Policy {
         name: file.name.value,
         resources: file.resources.value,
         mutable_fields: patterns(file.mutable_fields),
         immutable_fields: patterns(file.immutable_fields),
-        server_managed_fields: match file.server_managed_fields {
-            Some(fields) => patterns(fields),
-            None => SERVER_MANAGED.iter().filter_map(|field| Pattern::parse(field).ok()).collect(),
-        },
+        server_managed_fields,
         equality: file.equality,
         exemptions: file
             .exemptions
@@ -115,6 +113,13 @@ fn wrong<T>(at: Location, message: impl Into<String>) -> Result<T, PolicyError> 
 }
 
 impl PolicyFile {
+    fn server_managed(&self) -> Vec<Pattern> {
+        match &self.server_managed_fields {
+            Some(fields) => fields.iter().map(|field| field.value.0.clone()).collect(),
+            None => SERVER_MANAGED.iter().filter_map(|field| Pattern::parse(field).ok()).collect(),
+        }
+    }
+
     /// What the types do not say.
     fn check(&self) -> Result<(), PolicyError> {
         if self.api_version.value != "pytorchjob-guard/v1" {
@@ -157,11 +162,7 @@ impl PolicyFile {
 
     /// No field twice, none inside a server-managed one.
     fn check_fields(&self, list: &str, fields: &[Spanned<Field>]) -> Result<(), PolicyError> {
-        let defaults: Vec<Pattern> = SERVER_MANAGED.iter().filter_map(|field| Pattern::parse(field).ok()).collect();
-        let managed = match &self.server_managed_fields {
-            Some(fields) => fields.iter().map(|field| field.value.0.clone()).collect(),
-            None => defaults,
-        };
+        let managed = self.server_managed();
         for (at, Spanned { value: Field(field), referenced, .. }) in fields.iter().enumerate() {
             let same = |other: &Spanned<Field>| other.value.0.covers(field) && field.covers(&other.value.0);
             if fields[..at].iter().any(same) {

@@ -9,15 +9,13 @@ use super::{
     policy::{DenialReason, Policy, ValidationAction},
     review::{Request, Version},
     text::{cut, joined},
-    verdict::{Detail, Violation},
+    verdict::{Detail, Violation, paths},
 };
 
 /// The largest answer, in bytes.
 pub const MAX_RESPONSE: usize = 16 * 1024;
 /// The most causes; one more says how many there are beyond.
 const MAX_CAUSES: usize = 32;
-/// The longest audit annotation, in bytes. (The API server's limit is 10 KiB.)
-const MAX_ANNOTATION: usize = 1024;
 /// The longest warning, in bytes. (The API server cuts at 256 once all of them are over 4096.)
 const MAX_WARNING: usize = 256;
 /// The longest name, kind or group that is repeated, in bytes: what a DNS name may have.
@@ -106,9 +104,8 @@ fn with_causes(
 ) -> Vec<u8> {
     let denied = policy.takes(ValidationAction::Deny);
     let mut response = Response::new(&request.uid, !denied);
-    response.audit_annotations.insert("policy", cut(&policy.name, MAX_ANNOTATION));
-    let paths = violations.iter().map(|violation| violation.path.as_str());
-    response.audit_annotations.insert("violations", joined(paths, ",", MAX_ANNOTATION));
+    response.audit_annotations.insert("policy", policy.name.clone());
+    response.audit_annotations.insert("violations", paths(violations));
     let causes = causes(policy.reason, violations, shown);
     if denied {
         response.status = Some(status(request, policy.reason, causes));

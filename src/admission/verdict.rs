@@ -6,7 +6,7 @@ use super::{
     changes::{Change, Outline, What},
     field::{FieldPath, Token},
     policy::{Rules, Standing},
-    text::cut,
+    text::{cut, joined},
 };
 
 /// The longest path that is told, in bytes. Kubernetes' own, label keys included, are shorter; one with keys that a
@@ -30,6 +30,14 @@ pub(super) enum Detail {
     /// Numbers and booleans are told.
     Replaced(Option<(String, String)>),
     Reordered,
+}
+
+/// The most that a list of all paths takes, in bytes. (The API server's limit for an audit annotation is 10 KiB.)
+const MAX_PATHS: usize = 1024;
+
+/// The violations' paths on one line, separated by commas: what audit annotations and log lines say of them.
+pub(super) fn paths(violations: &[Violation]) -> String {
+    joined(violations.iter().map(|violation| violation.path.as_str()), ",", MAX_PATHS)
 }
 
 /// The violations among the changes, sorted by path, each once.

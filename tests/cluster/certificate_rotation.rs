@@ -21,7 +21,7 @@ use serde_json::json;
 
 use crate::{
     cluster::{Clusters, Job, certificates},
-    harness::{Guard, Registration, example_job, free_address, until},
+    harness::{Guard, Registration, free_address, until},
     tests,
 };
 
@@ -98,14 +98,7 @@ fn label_without_pause(job: &Job, stop: &AtomicBool, rounds: &AtomicUsize) {
 fn rotates_certificates_under_load_without_a_failed_update(clusters: &Clusters) {
     let cluster = clusters.cci();
     let job = cluster.job();
-    let jobs: Vec<_> = (0..20)
-        .map(|number| {
-            let mut job = example_job();
-            job["metadata"]["name"] = json!(format!("job-{number}"));
-            job
-        })
-        .collect();
-    job.with_file(&["create"], &json!({"apiVersion": "v1", "kind": "List", "items": jobs})).accepted();
+    job.create_a_crowd();
 
     let folder = cluster.folder();
     let first = folder.join("first");

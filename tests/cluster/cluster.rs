@@ -160,6 +160,18 @@ impl Job<'_> {
         Run::of(self.command(PERSON).args(arguments).arg("-f").arg(file))
     }
 
+    /// Twenty more jobs beside this one, `job-0` to `job-19`.
+    pub(crate) fn create_a_crowd(&self) {
+        let jobs: Vec<_> = (0..20)
+            .map(|number| {
+                let mut job = example_job();
+                job["metadata"]["name"] = json!(format!("job-{number}"));
+                job
+            })
+            .collect();
+        self.with_file(&["create"], &json!({"apiVersion": "v1", "kind": "List", "items": jobs})).accepted();
+    }
+
     /// The job as the API server has it.
     pub(crate) fn stored(&self) -> Value {
         let run = self.kubectl(&["get", "pytorchjob", "pytorch-test", "--output=json"]);

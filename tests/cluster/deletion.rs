@@ -97,14 +97,7 @@ fn finishes_the_deletion_of_an_owner_with_the_job(clusters: &Clusters) {
 
 fn finishes_the_deletion_of_a_namespace_full_of_jobs(clusters: &Clusters) {
     let job = clusters.cci().job();
-    let jobs: Vec<Value> = (0..20)
-        .map(|number| {
-            let mut job = example_job();
-            job["metadata"]["name"] = json!(format!("job-{number}"));
-            job
-        })
-        .collect();
-    job.with_file(&["create"], &json!({"apiVersion": "v1", "kind": "List", "items": jobs})).accepted();
+    job.create_a_crowd();
     config_map(&job, "dependent", Some(&job.stored()));
     // One of them is half gone already.
     job.kubectl(&["delete", "pytorchjob", "pytorch-test", "--cascade=foreground", "--wait=false"]).accepted();

@@ -68,7 +68,7 @@ fn write_visible(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 
 /// A token of a [`Pattern`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum PatternToken {
+pub(crate) enum PatternToken {
     /// `*`: any one map key, or any element of a list.
     Any,
     /// `key`, `[key]` or `[0]`: that key of a map, or that place in a list.
@@ -79,7 +79,7 @@ enum PatternToken {
 
 /// A field path of a policy: one path, or with `*` many.
 #[derive(Debug, Clone)]
-pub(super) struct Pattern {
+pub(crate) struct Pattern {
     /// As the policy writes it.
     written: String,
     tokens: Vec<PatternToken>,
@@ -98,7 +98,7 @@ pub(super) enum Relation {
 
 impl Pattern {
     /// Reads the notation; the message says what is wrong with it.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut tokens = Vec::new();
         let mut rest = text;
         while !rest.is_empty() {
@@ -122,8 +122,13 @@ impl Pattern {
         Ok(Self { written: text.to_owned(), tokens })
     }
 
+    /// The pattern's tokens; there is at least one.
+    pub(crate) fn tokens(&self) -> &[PatternToken] {
+        &self.tokens
+    }
+
     /// The pattern as its policy writes it.
-    pub(super) fn written(&self) -> &str {
+    pub(crate) fn written(&self) -> &str {
         &self.written
     }
 
@@ -139,12 +144,12 @@ impl Pattern {
     }
 
     /// How exactly the pattern names a field: first by its depth, then by how few of its tokens are `*`.
-    pub(super) fn specificity(&self) -> (usize, usize) {
+    pub(crate) fn specificity(&self) -> (usize, usize) {
         (self.tokens.len(), self.tokens.iter().filter(|&token| *token != PatternToken::Any).count())
     }
 
     /// Whether every path that `other` covers is covered by this pattern too.
-    pub(super) fn covers(&self, other: &Self) -> bool {
+    pub(crate) fn covers(&self, other: &Self) -> bool {
         self.tokens.len() <= other.tokens.len()
             && self.tokens.iter().zip(&other.tokens).all(|(one, other)| *one == PatternToken::Any || one == other)
     }

@@ -23,8 +23,12 @@ use std::borrow::Cow;
 use self::{
     field::Token,
     json::Json,
-    policy::{Circumstances, Rules, ValidationAction},
+    policy::{Circumstances, Rules},
     review::{Request, Review},
+};
+pub(crate) use self::{
+    field::{Pattern, PatternToken},
+    policy::{Condition, DenialReason, Equality, Exemption, Resource, ValidationAction},
 };
 pub use self::{
     policy::{Policy, PolicyError},

@@ -10,28 +10,28 @@ use super::{
 /// What may change in an update, and what becomes of an update that changes more.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    pub(super) name: String,
-    pub(super) resources: Vec<Resource>,
-    pub(super) mutable_fields: Vec<Pattern>,
-    pub(super) immutable_fields: Vec<Pattern>,
-    pub(super) server_managed_fields: Vec<Pattern>,
-    pub(super) equality: Equality,
-    pub(super) exemptions: Vec<Exemption>,
-    pub(super) actions: Vec<ValidationAction>,
-    pub(super) reason: DenialReason,
+    pub(crate) name: String,
+    pub(crate) resources: Vec<Resource>,
+    pub(crate) mutable_fields: Vec<Pattern>,
+    pub(crate) immutable_fields: Vec<Pattern>,
+    pub(crate) server_managed_fields: Vec<Pattern>,
+    pub(crate) equality: Equality,
+    pub(crate) exemptions: Vec<Exemption>,
+    pub(crate) actions: Vec<ValidationAction>,
+    pub(crate) reason: DenialReason,
 }
 
 /// A resource that a policy is for, in all its versions.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Resource {
-    pub(super) group: String,
-    pub(super) resource: String,
+pub(crate) struct Resource {
+    pub(crate) group: String,
+    pub(crate) resource: String,
 }
 
 /// When two values count as the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
-pub(super) enum Equality {
+pub(crate) enum Equality {
     /// As Kubernetes has it: `null` and an empty list are absent, numbers and quantities compare by value.
     #[default]
     Semantic,
@@ -41,18 +41,19 @@ pub(super) enum Equality {
 
 /// Fields that some may change, or at some times.
 #[derive(Debug, Clone)]
-pub(super) struct Exemption {
-    pub(super) users: Vec<String>,
-    pub(super) groups: Vec<String>,
-    pub(super) when: Option<Condition>,
+pub(crate) struct Exemption {
+    pub(crate) name: String,
+    pub(crate) users: Vec<String>,
+    pub(crate) groups: Vec<String>,
+    pub(crate) when: Option<Condition>,
     /// Empty: the main resource only.
-    pub(super) subresources: Vec<String>,
-    pub(super) fields: Vec<Pattern>,
+    pub(crate) subresources: Vec<String>,
+    pub(crate) fields: Vec<Pattern>,
 }
 
 /// A state of the object, or a change of it, on which an exemption depends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-pub(super) enum Condition {
+pub(crate) enum Condition {
     /// The old object has a deletion timestamp.
     Deleting,
     /// `spec.runPolicy.suspend` differs; absent is false.
@@ -61,7 +62,7 @@ pub(super) enum Condition {
 
 /// What becomes of a violation, as in `ValidatingAdmissionPolicyBinding.spec.validationActions`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-pub(super) enum ValidationAction {
+pub(crate) enum ValidationAction {
     /// The update is denied.
     Deny,
     /// The update is allowed with a warning for each field.
@@ -72,7 +73,7 @@ pub(super) enum ValidationAction {
 
 /// The reason of a denial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
-pub(super) enum DenialReason {
+pub(crate) enum DenialReason {
     /// 422: `kubectl edit` opens the editor again.
     #[default]
     Invalid,
@@ -98,17 +99,26 @@ impl std::fmt::Display for Place {
 }
 
 /// The built-in policies: name and text.
-const BUILT_IN: [(&str, &str); 1] = [("cci", include_str!("../policies/cci.yaml"))];
+const BUILT_IN: [(&str, &str); 3] = [
+    ("cci", include_str!("../policies/cci.yaml")),
+    ("training-operator", include_str!("../policies/training-operator.yaml")),
+    ("kueue", include_str!("../policies/kueue.yaml")),
+];
 
 impl Policy {
-    /// The built-in policy of that name: `cci`, the contract of Cloud Container Instance.
+    /// The built-in policy of that name.
     #[must_use]
     pub fn builtin(name: &str) -> Option<Self> {
-        let (_, text) = BUILT_IN.iter().find(|(built_in, _)| *built_in == name)?;
-        Self::parse(text).ok()
+        Self::parse(Self::builtin_text(name)?).ok()
     }
 
-    /// The names of the built-in policies.
+    /// The text of the built-in policy of that name.
+    #[must_use]
+    pub fn builtin_text(name: &str) -> Option<&'static str> {
+        BUILT_IN.iter().find(|(built_in, _)| *built_in == name).map(|(_, text)| *text)
+    }
+
+    /// The names of the built-in policies, the default first.
     pub fn builtin_names() -> impl Iterator<Item = &'static str> {
         BUILT_IN.iter().map(|(name, _)| *name)
     }

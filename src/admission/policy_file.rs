@@ -89,6 +89,7 @@ pub(super) fn read(text: &str) -> Result<Policy, PolicyError> {
             .exemptions
             .into_iter()
             .map(|Spanned { value, .. }| Exemption {
+                name: value.name,
                 users: value.users,
                 groups: value.groups,
                 when: value.when,

@@ -11,8 +11,9 @@ use serde::Deserialize;
 
 use super::{
     documents::{Document, DocumentError, Identity},
-    kubectl, policy,
+    kubectl,
     review::{self, Subject},
+    source,
 };
 use crate::{
     admission::{self, Answer, Outcome},
@@ -35,7 +36,7 @@ pub(super) fn run(args: &CheckArgs) -> ExitCode {
 #[derive(Debug, thiserror::Error)]
 enum CheckError {
     #[error(transparent)]
-    Policy(#[from] policy::LoadError),
+    Policy(#[from] source::LoadError),
     #[error(transparent)]
     Document(#[from] DocumentError),
     #[error("give OLD and NEW, or --review")]
@@ -74,7 +75,7 @@ struct Response {
 
 /// Whether the update is allowed.
 fn check(args: &CheckArgs) -> Result<bool, CheckError> {
-    let policy = policy::load(&args.policy)?;
+    let policy = source::load(&args.policy)?;
     let (name, review) = match (&args.review, &args.old, &args.new) {
         (Some(path), ..) => {
             let document = Document::read(path)?;

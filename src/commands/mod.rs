@@ -9,9 +9,9 @@ mod check;
 mod documents;
 mod kubectl;
 mod log;
-mod policy;
 mod review;
 mod serve;
+mod source;
 
 /// Runs the subcommand and maps what came of it to an exit code; what went wrong is on standard error.
 #[must_use]

@@ -10,7 +10,7 @@ use std::{
 
 use tracing::info;
 
-use super::{log::Logging, policy};
+use super::{log::Logging, source};
 use crate::{
     certificates::{self, CertificateError, Folder, Local},
     cli::ServeArgs,
@@ -29,7 +29,7 @@ const EXAMPLE: &str = r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionRe
 #[derive(Debug, thiserror::Error)]
 enum ServeError {
     #[error(transparent)]
-    Policy(#[from] policy::LoadError),
+    Policy(#[from] source::LoadError),
     #[error(transparent)]
     Certificate(#[from] CertificateError),
     #[error(transparent)]
@@ -60,7 +60,7 @@ pub(super) fn run(args: ServeArgs) -> ExitCode {
 }
 
 fn serve(args: ServeArgs) -> Result<Ending, ServeError> {
-    let policy = policy::load(&args.policy)?;
+    let policy = source::load(&args.policy)?;
     let (tls, ca) = tls_files(args.tls_cert, args.tls_key, args.client_ca)?;
     let config = Config {
         listen: args.listen,

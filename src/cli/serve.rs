@@ -1,32 +1,8 @@
-//! What the user typed: the command line and its environment variables. Parsing does no I/O.
+//! `serve`'s arguments.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    path::PathBuf,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-
-/// Keeps updates of Kubeflow PyTorchJobs to the fields a running training job may change.
-#[derive(Debug, Parser)]
-#[command(name = "pytorchjob-guard", version, about, max_term_width = 100)]
-pub struct Cli {
-    /// What to do.
-    #[command(subcommand)]
-    pub command: Command,
-}
-
-/// The subcommands.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Serve the webhook over TLS.
-    Serve(ServeArgs),
-    /// Decide one update offline, as the webhook would.
-    Check(CheckArgs),
-    /// Make a CA and a serving certificate.
-    Certs(CertsArgs),
-}
+use clap::{Args, ValueEnum};
 
 /// The arguments of `serve`. Every option is also read from the environment as `PYTORCHJOB_GUARD_…`.
 #[derive(Debug, Args)]
@@ -88,67 +64,6 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
-}
-
-/// The arguments of `check`.
-#[derive(Debug, Args)]
-pub struct CheckArgs {
-    /// The object as it is stored, JSON or YAML; - is standard input.
-    #[arg(value_name = "OLD", required_unless_present = "review", requires = "new")]
-    pub old: Option<PathBuf>,
-    /// The object as it would become, JSON or YAML; - is standard input.
-    #[arg(value_name = "NEW")]
-    pub new: Option<PathBuf>,
-    /// A saved AdmissionReview, JSON or YAML, in place of OLD and NEW; - is standard input.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["old", "user", "group", "subresource"])]
-    pub review: Option<PathBuf>,
-    /// The user who updates.
-    #[arg(long, value_name = "NAME")]
-    pub user: Option<String>,
-    /// A group of that user; may be given several times.
-    #[arg(long, value_name = "NAME")]
-    pub group: Vec<String>,
-    /// The subresource that is updated: scale or status.
-    #[arg(long, value_name = "NAME")]
-    pub subresource: Option<String>,
-    /// A built-in policy's name, or a policy file.
-    #[arg(long, value_name = "NAME|FILE", env = "PYTORCHJOB_GUARD_POLICY", default_value = "cci")]
-    pub policy: String,
-    /// What to print.
-    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
-    pub output: Output,
-}
-
-/// What `check` prints.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// What kubectl would print.
-    Text,
-    /// The AdmissionReview that the webhook would answer.
-    Json,
-}
-
-/// The arguments of `certs`.
-#[derive(Debug, Args)]
-pub struct CertsArgs {
-    /// The folder to write to.
-    #[arg(value_name = "DIR", default_value = "certs")]
-    pub dir: PathBuf,
-    /// A DNS name of the server; may be given several times [default: localhost, where no --ip is given either].
-    #[arg(long = "dns-name", value_name = "NAME")]
-    pub dns_names: Vec<String>,
-    /// An IP address of the server; may be given several times [default: those of the loopback interface, where no --dns-name is given either].
-    #[arg(long = "ip", value_name = "ADDRESS")]
-    pub ips: Vec<IpAddr>,
-    /// How many days the certificates are valid.
-    #[arg(long, value_name = "DAYS", default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=36500))]
-    pub days: u32,
-    /// Print the CA for the `caBundle` of a ValidatingWebhookConfiguration: base64 on one line.
-    #[arg(long)]
-    pub print_ca_bundle: bool,
-    /// Overwrite keys and certificates that are there.
-    #[arg(long)]
-    pub force: bool,
 }
 
 /// A duration as people write it: `5s`, `1m 30s`, `250ms`.

@@ -15,4 +15,5 @@ pub mod admission;
 pub mod certificates;
 pub mod cli;
 pub mod commands;
+pub mod registration;
 pub mod server;

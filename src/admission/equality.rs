@@ -62,7 +62,7 @@ impl Equality {
     }
 
     /// Whether a list or map at `path` from which all is taken away is as good as none.
-    pub(super) fn is_absent_when_empty(self, path: &[Token<'_>], is_list: bool) -> bool {
+    pub(crate) fn is_absent_when_empty(self, path: &[Token<'_>], is_list: bool) -> bool {
         self == Self::Semantic && (is_list || is_by_value(path))
     }
 

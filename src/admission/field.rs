@@ -10,7 +10,7 @@ use std::{
 
 /// One step from a value to one inside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Token<'a> {
+pub(crate) enum Token<'a> {
     /// The value of a map's key.
     Key(Cow<'a, str>),
     /// The element of a list that has this `name`.
@@ -125,6 +125,11 @@ impl Pattern {
     /// The pattern's tokens; there is at least one.
     pub(crate) fn tokens(&self) -> &[PatternToken] {
         &self.tokens
+    }
+
+    /// Whether the pattern is one path of map keys.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.tokens.iter().all(|token| matches!(token, PatternToken::Key(_)))
     }
 
     /// The pattern as its policy writes it.

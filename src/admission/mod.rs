@@ -20,15 +20,14 @@ mod verdict;
 
 use std::borrow::Cow;
 
+pub(crate) use self::{
+    field::{Pattern, PatternToken, Token},
+    policy::{Condition, DenialReason, Equality, Exemption, Resource, ValidationAction},
+};
 use self::{
-    field::Token,
     json::Json,
     policy::{Circumstances, Rules},
     review::{Request, Review},
-};
-pub(crate) use self::{
-    field::{Pattern, PatternToken},
-    policy::{Condition, DenialReason, Equality, Exemption, Resource, ValidationAction},
 };
 pub use self::{
     policy::{Policy, PolicyError},

@@ -2,6 +2,7 @@
 
 mod certs;
 mod check;
+mod registration;
 mod serve;
 
 use clap::{Parser, Subcommand};
@@ -9,6 +10,7 @@ use clap::{Parser, Subcommand};
 pub use self::{
     certs::CertsArgs,
     check::{CheckArgs, Output},
+    registration::{ManifestOutput, MatchConditionsArgs, RegistrationArgs, VapArgs},
     serve::{LogFormat, ServeArgs},
 };
 
@@ -30,4 +32,6 @@ pub enum Command {
     Check(CheckArgs),
     /// Make a CA and a serving certificate.
     Certs(CertsArgs),
+    /// Print the ValidatingWebhookConfiguration that has an API server ask the guard.
+    Registration(RegistrationArgs),
 }

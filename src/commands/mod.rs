@@ -9,6 +9,7 @@ mod check;
 mod documents;
 mod kubectl;
 mod log;
+mod registration;
 mod review;
 mod serve;
 mod source;
@@ -20,5 +21,6 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Check(args) => check::run(&args),
         Command::Certs(args) => certs::run(&args),
+        Command::Registration(args) => registration::registration(&args),
     }
 }

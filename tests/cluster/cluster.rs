@@ -22,9 +22,9 @@ use crate::{
 };
 
 /// The guard that is tested.
-const GUARD: &str = env!("CARGO_BIN_EXE_pytorchjob-guard");
+pub(crate) const GUARD: &str = env!("CARGO_BIN_EXE_pytorchjob-guard");
 /// This folder.
-const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster");
+pub(crate) const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster");
 /// Where the example job is from the start, for questions about the cluster as a whole.
 const PROBE: &str = "probe";
 
@@ -75,7 +75,7 @@ impl Cluster {
         plane.create_job(PROBE, example.clone())?;
         let certs = session.folder().join("certs");
         make_certificates(Path::new(GUARD), &certs)?;
-        let guard = Guard::start(&session, Path::new(GUARD), &certs, free_address()?)?;
+        let guard = Guard::start(&session, Path::new(GUARD), &certs, free_address()?, "cci")?;
         guard
             .register(&plane, Registration { name: "pytorchjob-guard", only: None, host: "127.0.0.1", probe: PROBE })?;
         Ok(Self { guard, plane, session, example, names: AtomicUsize::new(1) })
@@ -109,7 +109,7 @@ impl Cluster {
 
     /// Another guard, with certificates of its own; nobody asks it before it is registered.
     pub(crate) fn second_guard(&self, certs: &Path, listen: SocketAddr) -> Guard {
-        Guard::start(&self.session, Path::new(GUARD), certs, listen).expect("a second guard starts")
+        Guard::start(&self.session, Path::new(GUARD), certs, listen, "cci").expect("a second guard starts")
     }
 }
 
@@ -206,7 +206,7 @@ fn structural_job() -> Value {
 }
 
 /// The CRD as the training operator ships it, from Go's module cache.
-fn training_operator_crd() -> io::Result<PathBuf> {
+pub(crate) fn training_operator_crd() -> io::Result<PathBuf> {
     let module = "github.com/kubeflow/training-operator";
     let output = Command::new("go")
         .args(["mod", "download", "-json", module])

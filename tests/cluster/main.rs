@@ -5,6 +5,7 @@ mod harness;
 mod run;
 
 mod certificate_rotation;
+mod conditions;
 mod deletion;
 mod dry_run;
 mod edit;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         deletion::TESTS,
         outage::TESTS,
         certificate_rotation::TESTS,
+        conditions::TESTS,
     ]
     .concat()
     .into_iter()

@@ -57,8 +57,14 @@ pub(crate) fn make_certificates(program: &Path, folder: &Path) -> io::Result<()>
 
 impl Guard {
     /// Starts one that serves the certificate in `certs`, and waits until it is ready.
-    pub(crate) fn start(session: &Arc<Session>, program: &Path, certs: &Path, listen: SocketAddr) -> io::Result<Self> {
-        let log = certs.with_extension("log");
+    pub(crate) fn start(
+        session: &Arc<Session>,
+        program: &Path,
+        certs: &Path,
+        listen: SocketAddr,
+        policy: &str,
+    ) -> io::Result<Self> {
+        let log = certs.with_extension(format!("{}.log", listen.port()));
         let mut process = session.spawn(
             log,
             Command::new(program)
@@ -69,7 +75,7 @@ impl Guard {
                     "--admin-listen",
                     "127.0.0.1:0",
                     "--policy",
-                    "cci",
+                    policy,
                     "--log-format=json",
                 ])
                 .arg("--tls-cert")

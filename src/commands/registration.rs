@@ -1,0 +1,165 @@
+//! `registration`, `policy match-conditions` and `policy vap`: what follows from a policy for the API server.
+
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use hyper::Uri;
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+use serde::Serialize;
+
+use super::source;
+use crate::{
+    cli::{ManifestOutput, MatchConditionsArgs, RegistrationArgs, VapArgs},
+    registration::{Address, Part, Registration, admission_policy, match_conditions},
+};
+
+/// What a ValidatingAdmissionPolicy lacks, above the one that is printed.
+const VAP_HEADER: &str = "\
+# The nearest ValidatingAdmissionPolicy to a policy of pytorchjob-guard, for clusters that cannot run a webhook.
+# It lets nothing through that the guard would deny. What it cannot do:
+# - Name the fields that stand in the way: every denial has the same message, and an editor reopened by `kubectl edit`
+#   does not say where to look.
+# - Take for equal what Kubernetes takes for equal: an update that only writes `cpu: 2` as `cpu: \"2\"`, or adds an
+#   empty `resources: {}`, as typed clients do, is refused.
+# - Look into lists: a policy's fields below an element of a list are held to be immutable, all of them.
+# - Say in its audit annotations, warnings and metrics which fields were changed.
+";
+
+/// Why nothing was printed.
+#[derive(Debug, thiserror::Error)]
+enum RegistrationError {
+    #[error(transparent)]
+    Policy(#[from] source::LoadError),
+    #[error("--service {0}: write NAMESPACE/NAME or NAMESPACE/NAME:PORT")]
+    Service(String),
+    #[error("--url {url}: {problem}; write https://HOST:PORT/validate")]
+    Url { url: String, problem: &'static str },
+    #[error("--ca-bundle {}: {problem}", file.display())]
+    CaBundle { file: PathBuf, problem: String },
+    #[error("the manifest cannot be written as YAML: {0}")]
+    Yaml(#[from] serde_saphyr::ser::Error),
+    #[error("the manifest cannot be written as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("standard output: {0}")]
+    Output(#[from] io::Error),
+}
+
+/// `registration`
+pub(super) fn registration(args: &RegistrationArgs) -> ExitCode {
+    exit(print_registration(args))
+}
+
+/// `policy match-conditions`
+pub(super) fn conditions(args: &MatchConditionsArgs) -> ExitCode {
+    exit(print_conditions(args))
+}
+
+/// `policy vap`
+pub(super) fn vap(args: &VapArgs) -> ExitCode {
+    exit(print_vap(args))
+}
+
+fn exit(result: Result<(), RegistrationError>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn print_registration(args: &RegistrationArgs) -> Result<(), RegistrationError> {
+    let policy = source::load(&args.policy)?;
+    let registration = Registration {
+        name: args.name.clone(),
+        address: address(args)?,
+        ca_bundle: args.ca_bundle.as_deref().map(ca_bundle).transpose()?,
+        always_ask: args.always_ask,
+    };
+    print(&registration.configuration(&policy), args.output)
+}
+
+fn print_conditions(args: &MatchConditionsArgs) -> Result<(), RegistrationError> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Webhook<C> {
+        match_conditions: C,
+    }
+    let policy = source::load(&args.policy)?;
+    let part = if args.subresource.is_some() { Part::Scale } else { Part::Object };
+    print(&Webhook { match_conditions: match_conditions(&policy, part) }, args.output)
+}
+
+fn print_vap(args: &VapArgs) -> Result<(), RegistrationError> {
+    let (policy, binding) = admission_policy(&source::load(&args.policy)?);
+    let (policy, binding) = (serde_saphyr::to_string(&policy)?, serde_saphyr::to_string(&binding)?);
+    write!(io::stdout(), "{VAP_HEADER}{policy}---\n{binding}")?;
+    Ok(())
+}
+
+fn print(manifest: &impl Serialize, output: ManifestOutput) -> Result<(), RegistrationError> {
+    let text = match output {
+        ManifestOutput::Yaml => serde_saphyr::to_string(manifest)?,
+        ManifestOutput::Json => serde_json::to_string_pretty(manifest)? + "\n",
+    };
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(())
+}
+
+fn address(args: &RegistrationArgs) -> Result<Address, RegistrationError> {
+    if let Some(url) = &args.url {
+        return url_address(url).map_err(|problem| RegistrationError::Url { url: url.clone(), problem });
+    }
+    let wrong = || RegistrationError::Service(args.service.clone());
+    let (namespace, service) = args.service.split_once('/').ok_or_else(wrong)?;
+    let (name, port) = match service.split_once(':') {
+        Some((name, port)) => (name, Some(port.parse().ok().filter(|port| *port > 0).ok_or_else(wrong)?)),
+        None => (service, None),
+    };
+    let is_label = |text: &str| {
+        !text.is_empty()
+            && text.len() <= 63
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    if !is_label(namespace) || !is_label(name) {
+        return Err(wrong());
+    }
+    Ok(Address::Service { namespace: namespace.to_owned(), name: name.to_owned(), port })
+}
+
+/// What the API server takes for a webhook's URL.
+fn url_address(url: &str) -> Result<Address, &'static str> {
+    let parsed: Uri = url.parse().map_err(|_| "it is no URL")?;
+    if parsed.scheme_str() != Some("https") {
+        return Err("an API server calls webhooks over https only");
+    }
+    match parsed.host() {
+        None | Some("") => return Err("it has no host"),
+        Some(_) if url.contains('@') => return Err("it may not have a user"),
+        Some(_) if parsed.query().is_some() || url.contains('#') => return Err("it may have neither ? nor #"),
+        Some(_) if parsed.path() != "/validate" => return Err("the guard answers at /validate"),
+        Some(_) => {}
+    }
+    Ok(Address::Url(url.to_owned()))
+}
+
+/// The file's bytes, if an API server could use them: certificates, and not a key.
+fn ca_bundle(file: &Path) -> Result<Vec<u8>, RegistrationError> {
+    let wrong = |problem: String| RegistrationError::CaBundle { file: file.to_owned(), problem };
+    let pem = fs::read(file).map_err(|error| wrong(error.to_string()))?;
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<_, _>>()
+        .map_err(|error| wrong(format!("it is not PEM: {error}")))?;
+    if certificates.is_empty() {
+        return Err(wrong("it holds no certificate; give the CA's, PEM".to_owned()));
+    }
+    if pem.windows(b"PRIVATE KEY".len()).any(|text| text == b"PRIVATE KEY") {
+        return Err(wrong("it holds a private key, which is nobody's business but the guard's".to_owned()));
+    }
+    Ok(pem)
+}

@@ -1,0 +1,129 @@
+//! The `matchConditions` that follow from a policy: with them the API server asks the guard only where something
+//! outside the policy's mutable fields changed, and lets all other updates through by itself.
+
+use k8s_openapi::api::admissionregistration::v1::MatchCondition;
+
+use super::{
+    cel::{Expression, strings},
+    same::Same,
+};
+use crate::admission::{Condition, Exemption, Pattern, Policy};
+
+/// Which part of a job is updated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The job itself.
+    Object,
+    /// Its `scale` subresource.
+    Scale,
+}
+
+/// The longest name of a condition: a qualified name's.
+const MAX_NAME: usize = 63;
+/// The most conditions that a webhook may have.
+const MAX_CONDITIONS: usize = 64;
+
+/// When the guard is asked about an update of that part: where all of these hold.
+#[must_use]
+pub fn match_conditions(policy: &Policy, part: Part) -> Vec<MatchCondition> {
+    let changes = match part {
+        Part::Object => "changes-an-immutable-field",
+        Part::Scale => "changes-the-scale",
+    };
+    let mut conditions: Vec<MatchCondition> = Vec::new();
+    // Without the conditions beyond the limit the guard is asked more often, and says the same.
+    for Allowed { by, expression } in allowed(policy, part).into_iter().take(MAX_CONDITIONS) {
+        let mut name = by.map_or_else(|| changes.to_owned(), |exemption| name(&exemption.name));
+        if conditions.iter().any(|condition| condition.name == name) {
+            name = format!("not-exempt-{}", conditions.len());
+        }
+        conditions.push(MatchCondition { name, expression: Expression::Not(Box::new(expression)).to_string() });
+    }
+    conditions
+}
+
+/// A way for an update to be allowed.
+pub(super) struct Allowed<'p> {
+    /// None: for everyone at any time.
+    pub(super) by: Option<&'p Exemption>,
+    pub(super) expression: Expression,
+}
+
+/// The ways for an update of that part to be allowed that can be said in CEL so that people can read it.
+///
+/// An exemption with `*` in its fields is left to the guard. The others are for changes of their own fields alone: who
+/// makes use of one and changes mutable fields at the same time is asked about.
+pub(super) fn allowed(policy: &Policy, part: Part) -> Vec<Allowed<'_>> {
+    let is_for_part = |exemption: &&Exemption| match part {
+        Part::Object => exemption.subresources.is_empty(),
+        Part::Scale => exemption.subresources.iter().any(|subresource| subresource == "scale"),
+    };
+    let (always, sometimes): (Vec<_>, Vec<_>) =
+        policy.exemptions.iter().filter(is_for_part).partition(|exemption| holds(exemption).is_always_true());
+    let mutable = match part {
+        Part::Object => &policy.mutable_fields[..],
+        Part::Scale => &[],
+    };
+    let same = |mutable: Vec<&'_ Pattern>| {
+        let same = Same::new(mutable, &policy.immutable_fields, &policy.server_managed_fields, policy.equality);
+        match part {
+            Part::Object => same.object(),
+            Part::Scale => same.spec(),
+        }
+    };
+    let for_everyone = mutable.iter().chain(always.iter().flat_map(|exemption| &exemption.fields)).collect();
+    let everyone = Allowed { by: None, expression: same(for_everyone) };
+    let exempt =
+        sometimes.into_iter().filter(|exemption| exemption.fields.iter().all(Pattern::is_plain)).map(|exemption| {
+            Allowed {
+                by: Some(exemption),
+                expression: Expression::all([holds(exemption), same(exemption.fields.iter().collect())]),
+            }
+        });
+    std::iter::once(everyone).chain(exempt).collect()
+}
+
+/// That the exemption is for this user, at this time.
+fn holds(exemption: &Exemption) -> Expression {
+    let user = (!exemption.users.is_empty()).then(|| {
+        let users = strings(exemption.users.iter().map(String::as_str));
+        Expression::plain(format!("request.userInfo.username in {users}"))
+    });
+    let group = (!exemption.groups.is_empty()).then(|| {
+        let groups = strings(exemption.groups.iter().map(String::as_str));
+        Expression::all([
+            Expression::plain("has(request.userInfo.groups)"),
+            Expression::plain(format!("request.userInfo.groups.exists(group, group in {groups})")),
+        ])
+    });
+    let who = if user.is_none() && group.is_none() {
+        Expression::all([])
+    } else {
+        Expression::any(user.into_iter().chain(group))
+    };
+    let when = exemption.when.map_or_else(|| Expression::all([]), condition);
+    Expression::all([who, when])
+}
+
+fn condition(condition: Condition) -> Expression {
+    match condition {
+        Condition::Deleting => Expression::plain("oldObject.metadata.?deletionTimestamp.orValue(null) != null"),
+        Condition::SuspendChanged => Expression::Differ(Box::new(["object", "oldObject"].map(suspended))),
+    }
+}
+
+/// That `spec.runPolicy.suspend` is true. What is no map has no such member, and an error must not come of it.
+fn suspended(object: &str) -> Expression {
+    Expression::all([
+        Expression::plain(format!("type({object}.?spec.orValue(null)) == map")),
+        Expression::plain(format!("type({object}.spec.?runPolicy.orValue(null)) == map")),
+        Expression::plain(format!("{object}.spec.runPolicy.?suspend.orValue(false) == true")),
+    ])
+}
+
+/// An exemption's name as a condition's, which is a qualified name.
+fn name(exemption: &str) -> String {
+    let plain = exemption.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' });
+    let name: String = "not-exempt-".chars().chain(plain).take(MAX_NAME).collect();
+    name.trim_end_matches(['-', '_', '.']).to_owned()
+}

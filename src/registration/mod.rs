@@ -1,0 +1,20 @@
+//! What follows from a policy for the API server: the registration of the webhook, with the conditions under which it
+//! is asked at all, and the nearest policy for clusters that cannot run a webhook.
+//!
+//! ```text
+//!              ┌─ same (what changed?) ──┐
+//! Policy ──────┤                         ├─▶ conditions ─▶ webhook: ValidatingWebhookConfiguration
+//!              └─ who and when? ─────────┘         └─────▶ vap: ValidatingAdmissionPolicy and its binding
+//! ```
+
+mod cel;
+mod conditions;
+mod same;
+mod vap;
+mod webhook;
+
+pub use self::{
+    conditions::{Part, match_conditions},
+    vap::admission_policy,
+    webhook::{Address, Registration},
+};

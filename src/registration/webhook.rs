@@ -1,0 +1,105 @@
+//! The ValidatingWebhookConfiguration with which an API server asks the guard.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    ByteString,
+    api::admissionregistration::v1::{
+        RuleWithOperations, ServiceReference, ValidatingWebhook, ValidatingWebhookConfiguration, WebhookClientConfig,
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+
+use super::conditions::{Part, match_conditions};
+use crate::admission::{Policy, Resource};
+
+/// How long the API server waits for an answer, in seconds; the guard takes microseconds.
+const TIMEOUT_SECONDS: i32 = 5;
+
+/// How the guard is made known to the API server.
+#[derive(Debug, Clone)]
+pub struct Registration {
+    /// The configuration's name.
+    pub name: String,
+    /// Where the guard is.
+    pub address: Address,
+    /// The CAs of the guard's certificate, PEM; the API server's own where there are none.
+    pub ca_bundle: Option<Vec<u8>>,
+    /// Whether the guard is asked about every update, and not only about those that change more than mutable fields.
+    pub always_ask: bool,
+}
+
+/// Where an API server finds the guard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// A Service in the cluster.
+    Service {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+        /// Its port; 443 without.
+        port: Option<u16>,
+    },
+    /// A URL, from outside the cluster or beside the API server.
+    Url(String),
+}
+
+impl Registration {
+    /// The configuration for that policy: one entry for the objects and one for their `scale`.
+    #[must_use]
+    pub fn configuration(&self, policy: &Policy) -> ValidatingWebhookConfiguration {
+        let webhook = |name: &str, part| ValidatingWebhook {
+            name: format!("{name}.pytorchjob-guard.internal"),
+            admission_review_versions: vec!["v1".to_owned()],
+            client_config: self.client_config(),
+            rules: Some(rules(&policy.resources, part)),
+            match_policy: Some("Equivalent".to_owned()),
+            match_conditions: (!self.always_ask).then(|| match_conditions(policy, part)),
+            failure_policy: Some("Fail".to_owned()),
+            side_effects: "None".to_owned(),
+            timeout_seconds: Some(TIMEOUT_SECONDS),
+            ..ValidatingWebhook::default()
+        };
+        ValidatingWebhookConfiguration {
+            metadata: ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() },
+            webhooks: Some(vec![webhook("updates", Part::Object), webhook("scale", Part::Scale)]),
+        }
+    }
+
+    fn client_config(&self) -> WebhookClientConfig {
+        let ca_bundle = self.ca_bundle.clone().map(ByteString);
+        match &self.address {
+            Address::Service { namespace, name, port } => WebhookClientConfig {
+                ca_bundle,
+                service: Some(ServiceReference {
+                    namespace: namespace.clone(),
+                    name: name.clone(),
+                    path: Some("/validate".to_owned()),
+                    port: port.map(i32::from),
+                }),
+                url: None,
+            },
+            Address::Url(url) => WebhookClientConfig { ca_bundle, service: None, url: Some(url.clone()) },
+        }
+    }
+}
+
+/// Updates of these resources, in whichever version: one rule for each API group.
+///
+/// Controllers' updates of the status go to a subresource of its own: they are not asked about, and cannot be held up.
+pub(super) fn rules(resources: &[Resource], part: Part) -> Vec<RuleWithOperations> {
+    let mut groups: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for Resource { group, resource } in resources {
+        let suffix = if part == Part::Scale { "/scale" } else { "" };
+        groups.entry(group).or_default().push(format!("{resource}{suffix}"));
+    }
+    let rule = |(group, resources): (&str, Vec<String>)| RuleWithOperations {
+        api_groups: Some(vec![group.to_owned()]),
+        api_versions: Some(vec!["*".to_owned()]),
+        operations: Some(vec!["UPDATE".to_owned()]),
+        resources: Some(resources),
+        scope: Some("Namespaced".to_owned()),
+    };
+    groups.into_iter().map(rule).collect()
+}

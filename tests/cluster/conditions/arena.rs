@@ -1,0 +1,272 @@
+//! A control plane in which each policy has three namespaces with the same jobs: in one the guard is asked about every
+//! update, in one its registration has the conditions, and in one there is the ValidatingAdmissionPolicy in its place.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use http_body_util::{BodyExt as _, Full};
+use hyper::{Method, Request, body::Bytes, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use pytorchjob_guard::{
+    admission::Policy,
+    registration::{Address, Registration, admission_policy},
+};
+use serde_json::{Value, json};
+use tokio::{net::TcpStream, runtime::Runtime};
+
+use crate::{
+    cluster::{GUARD, HERE},
+    harness::{ADMIN, ControlPlane, Guard, Process, Programs, Session, free_address, make_certificates, until},
+};
+
+/// Who updates: a person, the garbage collector by both of its names, Kueue, and a controller that is in a group.
+pub(crate) const USERS: [&str; 5] = [
+    "dana",
+    "system:serviceaccount:kube-system:generic-garbage-collector",
+    "system:kube-controller-manager",
+    "system:serviceaccount:kueue-system:kueue-controller-manager",
+    "carol",
+];
+/// The group of the last one.
+const GROUP: &str = "example:controllers";
+
+/// A policy with all that the conditions have to take apart: a protected label, a protected field in a mutable map,
+/// fields below `*` and below an element of a list, and exemptions for a group, for everyone, and for a change of `suspend`.
+const INVOLVED: &str = "involved";
+
+/// The names of the policies that each arena has.
+pub(crate) const POLICIES: [&str; 4] = ["cci", "training-operator", "kueue", INVOLVED];
+
+/// How updates in a namespace are judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Judge {
+    /// The guard is asked about all of them.
+    Asked,
+    /// The guard is asked where the conditions hold.
+    Conditions,
+    /// The API server judges by itself.
+    AdmissionPolicy,
+}
+
+const JUDGES: [Judge; 3] = [Judge::Asked, Judge::Conditions, Judge::AdmissionPolicy];
+
+/// The control plane. The fields are dropped from the top.
+#[derive(Debug)]
+pub(crate) struct Arena {
+    _guards: Vec<Guard>,
+    proxy: Process,
+    address: String,
+    runtime: Runtime,
+    plane: ControlPlane,
+    certs: PathBuf,
+    session: Arc<Session>,
+}
+
+/// An answer of the API server.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Answer {
+    pub(crate) code: u16,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    pub(crate) fn is_success(&self) -> bool {
+        (200..300).contains(&self.code)
+    }
+
+    /// What must be the same in both namespaces: the object that came of it, or who refused it and why.
+    pub(crate) fn outcome(&self) -> Value {
+        let mut body = self.body.clone();
+        if !self.is_success() {
+            let causes: Vec<_> = body["details"]["causes"].as_array().cloned().unwrap_or_default();
+            return json!({"code": self.code, "reason": body["reason"], "message": body["message"], "causes": causes});
+        }
+        if let Some(metadata) = body["metadata"].as_object_mut() {
+            for own in
+                ["namespace", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp", "managedFields"]
+            {
+                metadata.remove(own);
+            }
+        }
+        body
+    }
+}
+
+/// The namespace of a policy's jobs under that judge.
+pub(crate) fn namespace(policy: &str, judge: Judge) -> String {
+    let judge = match judge {
+        Judge::Asked => "asked",
+        Judge::Conditions => "conditions",
+        Judge::AdmissionPolicy => "vap",
+    };
+    format!("{policy}-{judge}")
+}
+
+/// The file or the name of a policy, for `--policy`.
+fn policy_argument(name: &str) -> String {
+    if name == INVOLVED { format!("{HERE}/conditions/involved.yaml") } else { name.to_owned() }
+}
+
+fn policy(name: &str) -> Policy {
+    let built_in = Policy::builtin(name);
+    built_in.unwrap_or_else(|| {
+        let text = fs::read_to_string(policy_argument(name)).expect("the policy can be read");
+        Policy::parse(&text).expect("the policy is good")
+    })
+}
+
+impl Arena {
+    /// Boots one with that CRD and these jobs.
+    pub(crate) fn boot(crd: &Path, jobs: &[Value]) -> io::Result<Self> {
+        let programs = Programs::find_or_build()?;
+        let session = Session::start()?;
+        let plane = ControlPlane::boot(&session, &programs, crd)?;
+        let certs = session.folder().join("certs");
+        make_certificates(Path::new(GUARD), &certs)?;
+        let mut proxy = session.spawn(
+            session.folder().join("proxy.log"),
+            // It refuses nothing by its path or method.
+            plane.kubectl(ADMIN).args(["proxy", "--port=0", "--reject-paths=^$", "--reject-methods=^$"]),
+        )?;
+        let address = until("kubectl proxy", || {
+            proxy.must_run()?;
+            let said = proxy.output()?;
+            Ok(said.trim().rsplit_once(" on ").map(|(_, address)| address.to_owned()))
+        })?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let mut arena = Self { _guards: Vec::new(), proxy, address, runtime, plane, certs, session };
+        arena.let_users_in()?;
+        for policy in POLICIES {
+            for judge in JUDGES {
+                arena.create_jobs(&namespace(policy, judge), jobs)?;
+            }
+            let guard = arena.guard(policy)?;
+            arena.register(policy, guard.address.port())?;
+            arena._guards.push(guard);
+        }
+        for policy in POLICIES {
+            for judge in JUDGES {
+                arena.wait_until_judged(&namespace(policy, judge))?;
+            }
+        }
+        Ok(arena)
+    }
+
+    fn guard(&self, policy: &str) -> io::Result<Guard> {
+        let policy = policy_argument(policy);
+        Guard::start(&self.session, Path::new(GUARD), &self.certs, free_address()?, &policy)
+    }
+
+    /// Everybody may do everything: here it is admission that says no.
+    fn let_users_in(&self) -> io::Result<()> {
+        let users = USERS.map(|user| json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}));
+        let role = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"});
+        self.plane.apply(
+            &json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "users"},
+                "roleRef": role, "subjects": users})
+            .to_string(),
+        )
+    }
+
+    fn create_jobs(&self, namespace: &str, jobs: &[Value]) -> io::Result<()> {
+        let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+        self.plane.apply(&object.to_string())?;
+        for job in jobs {
+            // Not by kubectl, which does not send what the schema does not know.
+            let name = job["metadata"]["name"].as_str().unwrap_or_default();
+            let created = self.send(&Method::POST, namespace, "", ADMIN, Some(job));
+            assert!(created.is_success(), "{created:?}");
+            if name == "deleting" {
+                let deleted = self.send(&Method::DELETE, namespace, name, ADMIN, None);
+                assert!(deleted.is_success(), "{deleted:?}");
+            }
+        }
+        Ok(())
+    }
+
+    fn register(&self, name: &str, port: u16) -> io::Result<()> {
+        let policy = policy(name);
+        let only = |judge| json!({"matchLabels": {"kubernetes.io/metadata.name": namespace(name, judge)}});
+        for (judge, always_ask) in [(Judge::Asked, true), (Judge::Conditions, false)] {
+            let registration = Registration {
+                name: namespace(name, judge),
+                address: Address::Url(format!("https://127.0.0.1:{port}/validate")),
+                ca_bundle: Some(fs::read(self.certs.join("ca.crt"))?),
+                always_ask,
+            };
+            let mut configuration = json!(registration.configuration(&policy));
+            for webhook in configuration["webhooks"].as_array_mut().into_iter().flatten() {
+                webhook["namespaceSelector"] = only(judge);
+            }
+            self.plane.apply(&configuration.to_string())?;
+        }
+        let (admission_policy, binding) = admission_policy(&policy);
+        let mut binding = json!(binding);
+        binding["spec"]["matchResources"] = json!({"namespaceSelector": only(Judge::AdmissionPolicy)});
+        self.plane.apply(&json!(admission_policy).to_string())?;
+        self.plane.apply(&binding.to_string())
+    }
+
+    fn wait_until_judged(&self, namespace: &str) -> io::Result<()> {
+        for subresource in ["", "scale"] {
+            until("admission", || {
+                let answer = self.edit(namespace, "full", subresource, USERS[0], |object| {
+                    if subresource.is_empty() {
+                        object["metadata"]["finalizers"] = json!(["example.com/probe"]);
+                    } else {
+                        object["spec"]["replicas"] = json!(77);
+                    }
+                });
+                Ok((!answer.is_success()).then_some(()))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Sends the object back edited, as a dry run: admission is the same, and the next case finds the job as it was.
+    pub(crate) fn edit(
+        &self,
+        namespace: &str,
+        job: &str,
+        subresource: &str,
+        user: &str,
+        edit: impl Fn(&mut Value),
+    ) -> Answer {
+        let path = if subresource.is_empty() { job.to_owned() } else { format!("{job}/{subresource}") };
+        let stored = self.send(&Method::GET, namespace, &path, ADMIN, None);
+        assert!(stored.is_success(), "{stored:?}");
+        let mut object = stored.body;
+        edit(&mut object);
+        self.send(&Method::PUT, namespace, &path, user, Some(&object))
+    }
+
+    fn send(&self, method: &Method, namespace: &str, path: &str, user: &str, body: Option<&Value>) -> Answer {
+        let dry_run = if *method == Method::PUT { "?dryRun=All" } else { "" };
+        let path = format!("/apis/kubeflow.org/v1/namespaces/{namespace}/pytorchjobs/{path}{dry_run}");
+        let path = path.trim_end_matches('/');
+        let mut request = Request::builder().method(method).uri(path).header("host", &self.address);
+        request = request.header("content-type", "application/json").header("accept", "application/json");
+        if user != ADMIN {
+            request = request.header("impersonate-user", user);
+        }
+        if user == USERS[4] {
+            request = request.header("impersonate-group", GROUP);
+        }
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let request = request.body(Full::new(Bytes::from(body))).expect("a request");
+        self.runtime.block_on(async {
+            let stream = TcpStream::connect(&self.address).await.expect("kubectl proxy is there");
+            let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.expect("HTTP");
+            let connection = tokio::spawn(connection);
+            let response = sender.send_request(request).await.expect("an answer");
+            let code = response.status().as_u16();
+            let body = response.into_body().collect().await.expect("a body").to_bytes();
+            connection.abort();
+            let body = serde_json::from_slice(&body).unwrap_or_else(|_| json!(String::from_utf8_lossy(&body)));
+            Answer { code, body }
+        })
+    }
+}

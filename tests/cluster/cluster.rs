@@ -14,6 +14,7 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
+    conditions::Arenas,
     harness::{
         ADMIN, ControlPlane, Guard, PERSON, Programs, Registration, Session, example_job, free_address,
         make_certificates,
@@ -33,6 +34,8 @@ const PROBE: &str = "probe";
 pub(crate) struct Clusters {
     cci: OnceLock<Result<Cluster, String>>,
     training_operator: OnceLock<Result<Cluster, String>>,
+    /// For the conditions of registrations.
+    pub(crate) arenas: Arenas,
 }
 
 impl Clusters {

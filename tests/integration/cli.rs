@@ -14,6 +14,7 @@ use crate::support::guard::program;
 mod allowed;
 mod denied;
 mod errors;
+mod registration;
 mod reviews;
 
 /// A small job, as somebody would write it.

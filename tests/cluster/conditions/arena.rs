@@ -1,5 +1,6 @@
-//! A control plane in which each policy has three namespaces with the same jobs: in one the guard is asked about every
-//! update, in one its registration has the conditions, and in one there is the ValidatingAdmissionPolicy in its place.
+//! A control plane in which each policy has four namespaces with the same jobs: in one the guard is asked about every
+//! update, in one its registration has the conditions, in one it has them and no guard is running, and in one there is
+//! the ValidatingAdmissionPolicy in its place.
 
 use std::{
     fs, io,
@@ -47,11 +48,13 @@ pub(crate) enum Judge {
     Asked,
     /// The guard is asked where the conditions hold.
     Conditions,
+    /// Likewise, but there is nobody to ask.
+    Nobody,
     /// The API server judges by itself.
     AdmissionPolicy,
 }
 
-const JUDGES: [Judge; 3] = [Judge::Asked, Judge::Conditions, Judge::AdmissionPolicy];
+const JUDGES: [Judge; 4] = [Judge::Asked, Judge::Conditions, Judge::Nobody, Judge::AdmissionPolicy];
 
 /// The control plane. The fields are dropped from the top.
 #[derive(Debug)]
@@ -100,6 +103,7 @@ pub(crate) fn namespace(policy: &str, judge: Judge) -> String {
     let judge = match judge {
         Judge::Asked => "asked",
         Judge::Conditions => "conditions",
+        Judge::Nobody => "nobody",
         Judge::AdmissionPolicy => "vap",
     };
     format!("{policy}-{judge}")
@@ -175,22 +179,28 @@ impl Arena {
         let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
         self.plane.apply(&object.to_string())?;
         for job in jobs {
-            // Not by kubectl, which does not send what the schema does not know.
-            let name = job["metadata"]["name"].as_str().unwrap_or_default();
-            let created = self.send(&Method::POST, namespace, "", ADMIN, Some(job));
-            assert!(created.is_success(), "{created:?}");
-            if name == "deleting" {
-                let deleted = self.send(&Method::DELETE, namespace, name, ADMIN, None);
+            self.create(namespace, job);
+            if job["metadata"]["name"] == "deleting" {
+                let deleted = self.send(&Method::DELETE, namespace, "deleting", ADMIN, None);
                 assert!(deleted.is_success(), "{deleted:?}");
             }
         }
         Ok(())
     }
 
+    /// Creates a job, and not by kubectl, which does not send what the schema does not know.
+    pub(crate) fn create(&self, namespace: &str, job: &Value) {
+        let created = self.send(&Method::POST, namespace, "", ADMIN, Some(job));
+        assert!(created.is_success(), "{created:?}");
+    }
+
     fn register(&self, name: &str, port: u16) -> io::Result<()> {
         let policy = policy(name);
         let only = |judge| json!({"matchLabels": {"kubernetes.io/metadata.name": namespace(name, judge)}});
-        for (judge, always_ask) in [(Judge::Asked, true), (Judge::Conditions, false)] {
+        let nowhere = free_address()?.port();
+        for (judge, port, always_ask) in
+            [(Judge::Asked, port, true), (Judge::Conditions, port, false), (Judge::Nobody, nowhere, false)]
+        {
             let registration = Registration {
                 name: namespace(name, judge),
                 address: Address::Url(format!("https://127.0.0.1:{port}/validate")),

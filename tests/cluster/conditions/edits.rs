@@ -8,9 +8,9 @@ use crate::harness::example_job;
 #[derive(Debug, Clone)]
 pub(crate) struct Step {
     /// Where, as a JSON pointer.
-    at: &'static str,
+    pub(crate) at: &'static str,
     /// What is put there; nothing is taken away.
-    value: Option<Value>,
+    pub(crate) value: Option<Value>,
 }
 
 impl Step {

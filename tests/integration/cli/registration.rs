@@ -1,0 +1,128 @@
+//! `registration`: the ValidatingWebhookConfiguration that follows from a policy.
+
+use insta::assert_snapshot;
+use serde_json::{Value, json};
+
+use super::Folder;
+
+/// What it prints with these arguments, as JSON.
+fn registration(folder: &Folder, args: &[&str]) -> Value {
+    let run = folder.run(&[&["registration", "-o", "json"], args].concat());
+    let json = run.strip_prefix("exit code 0\n--- output\n").unwrap_or_else(|| panic!("{args:?}: {run}"));
+    serde_json::from_str(json).expect("JSON")
+}
+
+fn refused(args: &[&str]) -> String {
+    Folder::new().run(&[&["registration"], args].concat())
+}
+
+#[test]
+fn registers_the_guard_for_updates_of_the_policys_resources_and_of_their_scale() {
+    let configuration = registration(&Folder::new(), &[]);
+    assert_eq!(configuration["metadata"], json!({"name": "pytorchjob-guard"}));
+    let webhooks = configuration["webhooks"].as_array().expect("webhooks");
+    let names: Vec<_> = webhooks.iter().map(|webhook| &webhook["name"]).collect();
+    assert_eq!(names, ["updates.pytorchjob-guard.internal", "scale.pytorchjob-guard.internal"]);
+    for (webhook, resource) in webhooks.iter().zip(["pytorchjobs", "pytorchjobs/scale"]) {
+        let rule = json!({"apiGroups": ["kubeflow.org"], "apiVersions": ["*"], "operations": ["UPDATE"],
+            "resources": [resource], "scope": "Namespaced"});
+        assert_eq!(webhook["rules"], json!([rule]));
+        let service = json!({"namespace": "pytorchjob-guard", "name": "pytorchjob-guard", "path": "/validate"});
+        assert_eq!(webhook["clientConfig"], json!({"service": service}), "no empty caBundle");
+        let rest = ["failurePolicy", "matchPolicy", "sideEffects", "timeoutSeconds", "admissionReviewVersions"];
+        let rest: Vec<_> = rest.iter().map(|field| &webhook[*field]).collect();
+        assert_eq!(json!(rest), json!(["Fail", "Equivalent", "None", 5, ["v1"]]));
+        assert!(webhook["matchConditions"].as_array().is_some_and(|conditions| !conditions.is_empty()));
+    }
+}
+
+#[test]
+fn writes_yaml_that_says_the_same_as_its_json() {
+    for policy in ["cci", "training-operator", "kueue"] {
+        let run = Folder::new().run(&["registration", policy]);
+        let yaml = run.strip_prefix("exit code 0\n--- output\n").expect("it prints");
+        let configuration: Value = serde_saphyr::from_str(yaml).expect("YAML");
+        assert_eq!(configuration, registration(&Folder::new(), &[policy]));
+    }
+}
+
+#[test]
+fn registers_every_resource_of_a_policy() {
+    let policy = r#"{"apiVersion": "pytorchjob-guard/v1", "kind": "UpdatePolicy", "name": "own", "mutableFields": ["metadata.labels"],
+        "resources": [{"group": "kubeflow.org", "resource": "tfjobs"}, {"group": "example.com", "resource": "jobs"},
+            {"group": "kubeflow.org", "resource": "mxjobs"}]}"#;
+    let configuration = registration(&Folder::new().with("own.json", policy), &["own.json"]);
+    let rules = |webhook: usize| {
+        let rules = configuration["webhooks"][webhook]["rules"].as_array().expect("rules");
+        json!(rules.iter().map(|rule| json!([rule["apiGroups"], rule["resources"]])).collect::<Vec<_>>())
+    };
+    assert_eq!(rules(0), json!([[["example.com"], ["jobs"]], [["kubeflow.org"], ["tfjobs", "mxjobs"]]]));
+    assert_eq!(
+        rules(1),
+        json!([[["example.com"], ["jobs/scale"]], [["kubeflow.org"], ["tfjobs/scale", "mxjobs/scale"]]])
+    );
+}
+
+#[test]
+fn takes_a_service_a_url_and_a_ca() {
+    let folder = Folder::new();
+    folder.run(&["certs", "certs"]);
+    let ca = folder.run(&["certs", "certs", "--print-ca-bundle"]);
+    let ca = ca.strip_prefix("exit code 0\n--- output\n").expect("a CA").trim();
+    let client_config = |args: &[&str]| registration(&folder, args)["webhooks"][1]["clientConfig"].take();
+    let service = json!({"namespace": "ops", "name": "guard", "path": "/validate", "port": 8443});
+    assert_eq!(client_config(&["--service", "ops/guard:8443"]), json!({"service": service}));
+    let url = "https://10.0.0.1:8443/validate";
+    let with_ca = client_config(&["--url", url, "--ca-bundle", "certs/ca.crt"]);
+    assert_eq!(with_ca, json!({"url": url, "caBundle": ca}));
+    let named = registration(&folder, &["--name", "other", "--always-ask"]);
+    assert_eq!(named["metadata"]["name"], "other");
+    assert_eq!(named["webhooks"][0].get("matchConditions"), None);
+}
+
+#[test]
+fn rejects_an_address_that_no_api_server_would_take() {
+    assert_snapshot!(refused(&["--service", "guard"]), @"
+    exit code 2
+    --- error output
+    error: --service guard: write NAMESPACE/NAME or NAMESPACE/NAME:PORT
+    ");
+    for service in ["/guard", "ops/", "Ops/guard", "ops/guard:0", "ops/guard:x", "ops/guard:65536"] {
+        assert!(refused(&["--service", service]).starts_with("exit code 2\n"), "{service}");
+    }
+    assert_snapshot!(refused(&["--url", "http://guard/validate"]), @"
+    exit code 2
+    --- error output
+    error: --url http://guard/validate: an API server calls webhooks over https only; write https://HOST:PORT/validate
+    ");
+    for (url, problem) in [
+        ("guard", "an API server calls webhooks over https only"),
+        ("https://", "it is no URL"),
+        ("https://guard:8443", "the guard answers at /validate"),
+        ("https://guard/validate?a=b", "it may have neither ? nor #"),
+        ("https://guard/validate#a", "it may have neither ? nor #"),
+        ("https://me@guard/validate", "it may not have a user"),
+    ] {
+        let refused = refused(&["--url", url]);
+        assert!(refused.contains(&format!("error: --url {url}: {problem}; ")), "{refused}");
+    }
+}
+
+#[test]
+fn rejects_a_ca_bundle_that_is_none() {
+    let folder = Folder::new().with("empty", "").with("text", "-----BEGIN CERTIFICATE-----\n%");
+    folder.run(&["certs", "certs"]);
+    let refused = |file| folder.run(&["registration", "--ca-bundle", file]);
+    assert_snapshot!(refused("empty"), @"
+    exit code 2
+    --- error output
+    error: --ca-bundle empty: it holds no certificate; give the CA's, PEM
+    ");
+    assert!(refused("text").contains("error: --ca-bundle text: it is not PEM: "));
+    assert!(refused("gone").contains("error: --ca-bundle gone: No such file"));
+    let both =
+        ["ca.crt", "tls.key"].map(|file| std::fs::read(folder.dir.path().join("certs").join(file)).expect("a file"));
+    let folder = folder.with("both", both.concat());
+    let both = folder.run(&["registration", "--ca-bundle", "both"]);
+    assert!(both.contains("error: --ca-bundle both: it holds a private key"), "{both}");
+}

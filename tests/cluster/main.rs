@@ -2,11 +2,14 @@
 
 mod cluster;
 mod harness;
+#[path = "../docs/mod.rs"]
+mod pages;
 mod run;
 
 mod certificate_rotation;
 mod conditions;
 mod deletion;
+mod docs;
 mod dry_run;
 mod edit;
 mod forbidden_changes;
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         outage::TESTS,
         certificate_rotation::TESTS,
         conditions::TESTS,
+        docs::TESTS,
     ]
     .concat()
     .into_iter()

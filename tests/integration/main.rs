@@ -4,10 +4,13 @@ mod amount;
 mod certs;
 mod cli;
 mod decisions;
+mod docs;
 mod edits;
 mod jobs;
 mod lifecycle;
 mod metrics;
+#[path = "../docs/mod.rs"]
+mod pages;
 mod properties;
 mod purity;
 mod reference;

@@ -80,6 +80,9 @@ pub(crate) fn steps() -> Vec<Step> {
         ("/spec/cleanPodPolicy", vec![json!("All"), json!("None")]),
         ("/spec/backoffLimit", vec![json!(1), json!(1.0), json!(null), json!([])]),
         ("/spec/nprocPerNode", vec![json!("2")]),
+        ("/spec/namespace", vec![json!({}), json!({"in": 1}), json!({"as": 1}), json!("x")]),
+        ("/spec/namespace/in", vec![json!(2)]),
+        ("/spec/x~1y/null", vec![json!(1)]),
         ("/spec/elasticPolicy", vec![json!({}), json!({"maxReplicas": 3}), json!({"minReplicas": 1}), json!([])]),
         ("/spec/elasticPolicy/maxReplicas", vec![json!(4)]),
         ("/spec/elasticPolicy/minReplicas", vec![json!(2)]),
@@ -135,6 +138,8 @@ pub(crate) fn jobs() -> Vec<Value> {
                 "schedulingPolicy": {"queue": "a"},
             });
             job["spec"]["elasticPolicy"] = json!({"minReplicas": 1, "maxReplicas": 2});
+            job["spec"]["namespace"] = json!({"in": 1});
+            job["spec"]["x/y"] = json!({"null": null});
         }),
         job("bare", &|job| {
             job["metadata"] = json!({"name": "bare"});

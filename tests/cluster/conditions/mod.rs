@@ -156,7 +156,9 @@ fn while_no_guard_runs_accepts_what_changes_mutable_fields_and_rejects_the_rest(
         (cci, "cci", "full", "/spec", None, Refused),
         (training_operator, "training-operator", "full", labels, None, Passed),
         (training_operator, "training-operator", "full", ttl, Some(json!(9)), Passed),
-        (training_operator, "training-operator", "bare", ttl, Some(json!(9)), Passed),
+        (cci, "training-operator", "bare", ttl, Some(json!(9)), Passed),
+        // The schema has a default for suspend, which comes with a runPolicy that appears.
+        (training_operator, "training-operator", "bare", ttl, Some(json!(9)), Refused),
         (
             training_operator,
             "training-operator",
@@ -186,6 +188,9 @@ fn while_no_guard_runs_accepts_what_changes_mutable_fields_and_rejects_the_rest(
         // A parent that is a field of its own.
         (cci, "involved", "full", "/spec/elasticPolicy/maxReplicas", Some(json!(9)), Passed),
         (cci, "involved", "bare", "/spec/elasticPolicy/maxReplicas", Some(json!(9)), Refused),
+        (cci, "involved", "full", "/spec/namespace/in", Some(json!(2)), Passed),
+        (cci, "involved", "full", "/spec/namespace/as", Some(json!(2)), Refused),
+        (cci, "involved", "full", "/spec/x~1y/null", Some(json!(1)), Passed),
         (cci, "involved", "bare", "/spec/runPolicy/schedulingPolicy/minAvailable", Some(json!(9)), Passed),
         (cci, "involved", "bare", "/spec/runPolicy/schedulingPolicy/queue", Some(json!("b")), Refused),
     ] {

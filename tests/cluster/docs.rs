@@ -1,0 +1,31 @@
+//! The pages of the documentation that need an API server hold.
+
+use std::path::Path;
+
+use crate::{
+    cluster::{Clusters, GUARD, training_operator_crd},
+    harness::{ControlPlane, Programs, Session},
+    pages::{pages, path_with},
+    tests,
+};
+
+tests![every_page_that_needs_a_cluster_holds];
+
+fn every_page_that_needs_a_cluster_holds(_: &Clusters) {
+    let programs = Programs::find_or_build().expect("a control plane");
+    let session = Session::start().expect("a session");
+    let crd = training_operator_crd().expect("the CRD");
+    let plane = ControlPlane::boot(&session, &programs, &crd).expect("a control plane");
+    let folder_of = |program: &Path| program.parent().expect("a folder").to_owned();
+    let path = path_with(&[&folder_of(Path::new(GUARD)), &folder_of(&programs.kubectl)]);
+    let mut names = Vec::new();
+    for page in pages().iter().filter(|page| page.needs_a_cluster()) {
+        let folder = session.folder().join("pages").join(page.name().replace('/', "-"));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        page.run(&folder, &|command| {
+            command.env("PATH", &path).env("KUBECONFIG", plane.kubeconfig()).env("HOME", &folder);
+        });
+        names.push(page.name());
+    }
+    assert!(!names.is_empty());
+}

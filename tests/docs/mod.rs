@@ -138,7 +138,7 @@ impl Block {
 }
 
 /// Runs commands; gives whether they succeeded and what they wrote, errors included.
-fn shell(commands: &str, folder: &Path, prepare: &dyn Fn(&mut Command)) -> (bool, String) {
+pub(crate) fn shell(commands: &str, folder: &Path, prepare: &dyn Fn(&mut Command)) -> (bool, String) {
     let mut shell = Command::new("sh");
     shell.args(["-e", "-c", &format!("exec 2>&1\n{commands}")]).current_dir(folder).stdin(Stdio::null());
     shell.env_remove("PYTORCHJOB_GUARD_POLICY").env("NO_COLOR", "1");

@@ -1,12 +1,14 @@
 //! The documentation holds: every command and file in it, but for those that need an API server, which the cluster
 //! tests run.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
+use pytorchjob_guard::admission::Policy;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
-    pages::{pages, path_with},
+    pages::{DOCS, pages, path_with, shell},
     support::guard::Guard,
 };
 
@@ -40,5 +42,54 @@ fn every_metric_that_the_documentation_names_exists() {
     for name in names {
         let family = name.trim_end_matches("_total");
         assert!(metrics.contains(&format!("# TYPE {family} ")), "{name} is in no metrics:\n{metrics}");
+    }
+}
+
+fn example(file: &str) -> Value {
+    let text = fs::read_to_string(Path::new(DOCS).join("examples").join(file)).expect("an example");
+    serde_saphyr::from_str(&text).expect("YAML")
+}
+
+/// What CI would run, but for the installation: `cargo` here is one that does nothing.
+#[test]
+fn the_pipelines_for_ci_pass() {
+    let github = example("ci/github-actions.yaml");
+    let steps = github["jobs"]["test"]["steps"].as_array().expect("steps").iter();
+    let gitlab = &example("ci/gitlab-ci.yaml")["policies"];
+    let lines = ["before_script", "script"].map(|part| gitlab[part].as_array().expect("a script").iter());
+    for commands in [
+        steps.filter_map(|step| step["run"].as_str()).collect::<Vec<_>>(),
+        lines.into_iter().flatten().filter_map(Value::as_str).collect(),
+    ] {
+        let folder = TempDir::new().expect("a folder");
+        let folder = folder.path();
+        fs::write(folder.join("cargo"), "#!/bin/sh\n").expect("a file");
+        fs::set_permissions(folder.join("cargo"), fs::Permissions::from_mode(0o755)).expect("a program");
+        let policies = folder.join("policies");
+        fs::create_dir(&policies).expect("a folder");
+        fs::write(policies.join("jobs.yaml"), Policy::builtin_text("cci").expect("a policy")).expect("a file");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/policies");
+        let suite = fs::read_to_string(source.join("cci.test.yaml")).expect("a suite");
+        fs::write(policies.join("jobs.test.yaml"), suite.replace("policy: cci\n", "policy: jobs.yaml\n")).expect("a file");
+        fs::create_dir(policies.join("testdata")).expect("a folder");
+        for file in fs::read_dir(source.join("testdata")).expect("a folder") {
+            let file = file.expect("a file").path();
+            fs::copy(&file, policies.join("testdata").join(file.file_name().expect("a name"))).expect("a copy");
+        }
+        let program = Path::new(env!("CARGO_BIN_EXE_pytorchjob-guard"));
+        let path = path_with(&[folder, program.parent().expect("a folder")]);
+        let prepare = |command: &mut Command| {
+            command.env("PATH", &path);
+        };
+        let [_, _, tests] = commands[..] else { panic!("{commands:?}") };
+        for command in commands {
+            let (success, said) = shell(command, folder, &prepare);
+            assert!(success, "{command}: {said}");
+        }
+        let report = fs::read_to_string(folder.join("policies.xml")).expect("a report");
+        assert!(report.contains("<testsuite ") && report.contains("failures=\"0\""), "{report}");
+        fs::write(policies.join("jobs.yaml"), Policy::builtin_text("kueue").expect("a policy")).expect("a file");
+        let (success, said) = shell(tests, folder, &prepare);
+        assert!(!success, "another policy does not pass the suite: {said}");
     }
 }

@@ -93,3 +93,13 @@ fn the_pipelines_for_ci_pass() {
         assert!(!success, "another policy does not pass the suite: {said}");
     }
 }
+
+#[test]
+fn the_suites_among_the_examples_pass() {
+    let examples = Path::new(DOCS).join("examples");
+    let path = path_with(&[Path::new(env!("CARGO_BIN_EXE_pytorchjob-guard")).parent().expect("a folder")]);
+    let (success, said) = shell("pytorchjob-guard test .", &examples, &|command| {
+        command.env("PATH", &path);
+    });
+    assert!(success && said.contains("3 passed"), "{said}");
+}

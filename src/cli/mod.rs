@@ -2,6 +2,7 @@
 
 mod certs;
 mod check;
+mod policy;
 mod serve;
 
 use clap::{Parser, Subcommand};
@@ -9,6 +10,7 @@ use clap::{Parser, Subcommand};
 pub use self::{
     certs::CertsArgs,
     check::{CheckArgs, Output},
+    policy::{DoctorArgs, LintArgs, PolicyArgs, PolicyCommand, PolicyOutput, ShowArgs},
     serve::{LogFormat, ServeArgs},
 };
 
@@ -28,6 +30,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Decide one update offline, as the webhook would.
     Check(CheckArgs),
+    /// See, check and try policies.
+    Policy(PolicyArgs),
     /// Make a CA and a serving certificate.
     Certs(CertsArgs),
 }

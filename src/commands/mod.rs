@@ -9,6 +9,7 @@ mod check;
 mod documents;
 mod kubectl;
 mod log;
+mod policy;
 mod review;
 mod serve;
 mod source;
@@ -19,6 +20,7 @@ pub fn run(cli: Cli) -> ExitCode {
     match cli.command {
         Command::Serve(args) => serve::run(args),
         Command::Check(args) => check::run(&args),
+        Command::Policy(args) => policy::run(&args),
         Command::Certs(args) => certs::run(&args),
     }
 }

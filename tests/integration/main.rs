@@ -8,6 +8,8 @@ mod edits;
 mod jobs;
 mod lifecycle;
 mod metrics;
+mod policy_commands;
+mod policy_files;
 mod properties;
 mod purity;
 mod reference;

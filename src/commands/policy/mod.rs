@@ -1,0 +1,34 @@
+//! `policy`: what one does with policies besides serving them.
+
+use std::{io, process::ExitCode};
+
+use super::source::{self, SourceError};
+use crate::cli::{PolicyArgs, PolicyCommand};
+
+mod lint;
+mod list;
+mod show;
+
+/// Exit 0: yes, 1: no, 2: bad input.
+pub(super) fn run(args: &PolicyArgs) -> ExitCode {
+    let done = match &args.command {
+        PolicyCommand::List => list::run(),
+        PolicyCommand::Show(args) => show::run(args),
+        PolicyCommand::Lint(args) => lint::run(args),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::from(2)
+    })
+}
+
+/// Why a subcommand of `policy` failed.
+#[derive(Debug, thiserror::Error)]
+enum PolicyCommandError {
+    #[error(transparent)]
+    Policy(#[from] SourceError),
+    #[error("the policy cannot be written as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("standard output: {0}")]
+    Output(#[from] io::Error),
+}

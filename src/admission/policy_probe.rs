@@ -79,9 +79,9 @@ pub(super) fn server_changes(policy: &Policy) -> Vec<&'static str> {
         ("metadata.managedFields", json!({"managedFields": [{"manager": "a"}]})),
         ("metadata.generation", json!({"generation": 2})),
     ];
-    let changed =
+    let is_violation =
         |metadata: &Value| !passes(policy, &CONTROLLER, &json!({"metadata": {}}), &json!({"metadata": metadata}));
-    changes.iter().filter(|(_, metadata)| changed(metadata)).map(|(field, _)| *field).collect()
+    changes.iter().filter(|(_, metadata)| is_violation(metadata)).map(|(field, _)| *field).collect()
 }
 
 /// Whether the update from `old` to `new` changes nothing that it may not.

@@ -21,6 +21,8 @@ pub enum PolicyCommand {
     Show(ShowArgs),
     /// Say what is wrong with policies, and what is hardly meant.
     Lint(LintArgs),
+    /// Hold a policy against a CRD: which of its fields do the objects have?
+    Doctor(DoctorArgs),
 }
 
 /// The arguments of `policy show`.
@@ -65,7 +67,7 @@ pub struct DoctorArgs {
     /// A built-in policy's name, or a policy file.
     #[arg(long, value_name = "NAME|FILE", env = "PYTORCHJOB_GUARD_POLICY", default_value = "cci")]
     pub policy: String,
-    /// CustomResourceDefinitions of apiextensions.k8s.io/v1, YAML or JSON; - is standard input.
+    /// The CRD of the policy's resource, and others maybe, YAML or JSON; - is standard input.
     #[arg(long, value_name = "FILE")]
     pub crd: PathBuf,
 }

@@ -1,5 +1,7 @@
 //! `policy list`, `show`, `lint` and `doctor`.
 
+mod doctor;
+
 use insta::assert_snapshot;
 use pytorchjob_guard::admission::Policy;
 use serde_json::Value;
@@ -170,10 +172,11 @@ fn helps_with_policies() {
     Usage: pytorchjob-guard policy <COMMAND>
 
     Commands:
-      list  List the built-in policies
-      show  Print a policy
-      lint  Say what is wrong with policies, and what is hardly meant
-      help  Print this message or the help of the given subcommand(s)
+      list    List the built-in policies
+      show    Print a policy
+      lint    Say what is wrong with policies, and what is hardly meant
+      doctor  Hold a policy against a CRD: which of its fields do the objects have?
+      help    Print this message or the help of the given subcommand(s)
 
     Options:
       -h, --help  Print help
@@ -210,12 +213,21 @@ fn helps_with_policies() {
     cannot.
     ");
     assert_snapshot!(help(&["policy", "doctor", "-h"]), @"
-    exit code 2
-    --- error output
-    error: unrecognized subcommand 'doctor'
+    exit code 0
+    --- output
+    Hold a policy against a CRD: which of its fields do the objects have?
 
-    Usage: pytorchjob-guard policy <COMMAND>
+    Usage: pytorchjob-guard policy doctor [OPTIONS] --crd <FILE>
 
-    For more information, try '--help'.
+    Options:
+          --policy <NAME|FILE>  A built-in policy's name, or a policy file [env:
+                                PYTORCHJOB_GUARD_POLICY=] [default: cci]
+          --crd <FILE>          The CRD of the policy's resource, and others maybe, YAML or JSON; - is
+                                standard input
+      -h, --help                Print help
+
+    kubectl get crd pytorchjobs.kubeflow.org -o yaml | pytorchjob-guard policy doctor --crd -
+
+    Exit code 0: the policy does what it says. 1: it does not, and the output says where. 2: bad input.
     ");
 }

@@ -2,11 +2,14 @@
 
 use std::{io, process::ExitCode};
 
-use super::source::{self, SourceError};
+use super::source::{self, LoadError, SourceError};
 use crate::cli::{PolicyArgs, PolicyCommand};
 
+mod crd;
+mod doctor;
 mod lint;
 mod list;
+mod schema;
 mod show;
 
 /// Exit 0: yes, 1: no, 2: bad input.
@@ -15,6 +18,7 @@ pub(super) fn run(args: &PolicyArgs) -> ExitCode {
         PolicyCommand::List => list::run(),
         PolicyCommand::Show(args) => show::run(args),
         PolicyCommand::Lint(args) => lint::run(args),
+        PolicyCommand::Doctor(args) => doctor::run(args),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error}");
@@ -27,6 +31,10 @@ pub(super) fn run(args: &PolicyArgs) -> ExitCode {
 enum PolicyCommandError {
     #[error(transparent)]
     Policy(#[from] SourceError),
+    #[error(transparent)]
+    Option(#[from] LoadError),
+    #[error(transparent)]
+    Crd(#[from] crd::CrdError),
     #[error("the policy cannot be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
     #[error("standard output: {0}")]

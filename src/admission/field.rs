@@ -67,7 +67,7 @@ fn write_visible(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 }
 
 /// A token of a [`Pattern`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum PatternToken {
     /// `*`: any one map key, or any element of a list.
     Any,
@@ -78,7 +78,7 @@ pub(crate) enum PatternToken {
 }
 
 /// A field path of a policy: one path, or with `*` many.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pattern {
     /// As the policy writes it.
     written: String,

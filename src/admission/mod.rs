@@ -12,7 +12,15 @@ mod equality;
 mod field;
 mod json;
 mod policy;
+mod policy_check;
+mod policy_error;
+mod policy_exemption;
 mod policy_file;
+mod policy_lint;
+mod policy_names;
+mod policy_probe;
+mod policy_reader;
+mod policy_tree;
 mod response;
 mod review;
 mod text;
@@ -30,7 +38,8 @@ use self::{
     review::{Request, Review},
 };
 pub use self::{
-    policy::{Policy, PolicyError},
+    policy::Policy,
+    policy_error::{Place, PolicyError, Remark, Severity},
     response::MAX_RESPONSE,
     review::NotAReview,
     verdict::Violation,

@@ -4,11 +4,12 @@
 use super::{
     field::{Pattern, Relation, Token},
     json::Json,
-    policy_file,
+    policy_error::{PolicyError, Remark},
+    policy_file, policy_lint,
 };
 
 /// What may change in an update, and what becomes of an update that changes more.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     pub(crate) name: String,
     pub(crate) resources: Vec<Resource>,
@@ -22,15 +23,14 @@ pub struct Policy {
 }
 
 /// A resource that a policy is for, in all its versions.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize)]
 pub(crate) struct Resource {
     pub(crate) group: String,
     pub(crate) resource: String,
 }
 
 /// When two values count as the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub(crate) enum Equality {
     /// As Kubernetes has it: `null` and an empty list are absent, numbers and quantities compare by value.
     #[default]
@@ -40,7 +40,7 @@ pub(crate) enum Equality {
 }
 
 /// Fields that some may change, or at some times.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Exemption {
     pub(crate) name: String,
     pub(crate) users: Vec<String>,
@@ -52,7 +52,7 @@ pub(crate) struct Exemption {
 }
 
 /// A state of the object, or a change of it, on which an exemption depends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub(crate) enum Condition {
     /// The old object has a deletion timestamp.
     Deleting,
@@ -61,7 +61,7 @@ pub(crate) enum Condition {
 }
 
 /// What becomes of a violation, as in `ValidatingAdmissionPolicyBinding.spec.validationActions`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub(crate) enum ValidationAction {
     /// The update is denied.
     Deny,
@@ -72,7 +72,7 @@ pub(crate) enum ValidationAction {
 }
 
 /// The reason of a denial.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub(crate) enum DenialReason {
     /// 422: `kubectl edit` opens the editor again.
     #[default]
@@ -81,31 +81,45 @@ pub(crate) enum DenialReason {
     Forbidden,
 }
 
-/// Why a policy is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}{message}", Place(*at))]
-pub struct PolicyError {
-    pub(super) message: String,
-    pub(super) at: Option<(u64, u64)>,
+/// A built-in policy.
+struct BuiltIn {
+    name: &'static str,
+    /// What it is for, on one line.
+    summary: &'static str,
+    text: &'static str,
 }
 
-/// Line and column, from 1, before a message.
-struct Place(Option<(u64, u64)>);
+/// The built-in policies, the default first.
+const BUILT_IN: [BuiltIn; 3] = [
+    BuiltIn {
+        name: "cci",
+        summary: "Cloud Container Instance's contract; deadline, TTL and clean-up policy stand under spec",
+        text: include_str!("../policies/cci.yaml"),
+    },
+    BuiltIn {
+        name: "training-operator",
+        summary: "the same contract for the training operator 1.3 and later, which keeps them under spec.runPolicy",
+        text: include_str!("../policies/training-operator.yaml"),
+    },
+    BuiltIn {
+        name: "kueue",
+        summary: "training-operator, for clusters where Kueue starts and stops the jobs",
+        text: include_str!("../policies/kueue.yaml"),
+    },
+];
 
-impl std::fmt::Display for Place {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.map_or(Ok(()), |(line, column)| write!(f, "line {line}, column {column}: "))
+impl BuiltIn {
+    fn find(name: &str) -> Option<&'static Self> {
+        BUILT_IN.iter().find(|built_in| built_in.name == name)
     }
 }
 
-/// The built-in policies: name and text.
-const BUILT_IN: [(&str, &str); 3] = [
-    ("cci", include_str!("../policies/cci.yaml")),
-    ("training-operator", include_str!("../policies/training-operator.yaml")),
-    ("kueue", include_str!("../policies/kueue.yaml")),
-];
-
 impl Policy {
+    /// The `apiVersion` of policy files.
+    pub const API_VERSION: &str = "pytorchjob-guard/v1";
+    /// The `kind` of policy files.
+    pub const KIND: &str = "UpdatePolicy";
+
     /// The built-in policy of that name.
     #[must_use]
     pub fn builtin(name: &str) -> Option<Self> {
@@ -115,17 +129,28 @@ impl Policy {
     /// The text of the built-in policy of that name.
     #[must_use]
     pub fn builtin_text(name: &str) -> Option<&'static str> {
-        BUILT_IN.iter().find(|(built_in, _)| *built_in == name).map(|(_, text)| *text)
+        BuiltIn::find(name).map(|built_in| built_in.text)
+    }
+
+    /// What the built-in policy of that name is for, on one line.
+    #[must_use]
+    pub fn builtin_summary(name: &str) -> Option<&'static str> {
+        BuiltIn::find(name).map(|built_in| built_in.summary)
     }
 
     /// The names of the built-in policies, the default first.
     pub fn builtin_names() -> impl Iterator<Item = &'static str> {
-        BUILT_IN.iter().map(|(name, _)| *name)
+        BUILT_IN.iter().map(|built_in| built_in.name)
     }
 
     /// Reads a policy, YAML or JSON.
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
         policy_file::read(text)
+    }
+
+    /// Reads a policy and says what in it is hardly meant, in the order of the text.
+    pub fn lint(text: &str) -> Result<Vec<Remark>, PolicyError> {
+        policy_lint::lint(text)
     }
 
     /// The policy's name, as metrics, logs and audit annotations give it.

@@ -1,180 +1,277 @@
 //! A policy file's text into a [`Policy`], or where and why it is none.
 
-use serde::Deserialize;
-use serde_saphyr::{Location, Spanned};
-
 use super::{
     field::Pattern,
-    policy::{Condition, DenialReason, Equality, Exemption, Policy, PolicyError, Resource, ValidationAction},
+    policy::{Condition, DenialReason, Equality, Exemption, Policy, Resource, ValidationAction},
+    policy_check,
+    policy_error::{Place, PolicyError},
+    policy_reader::{Map, Placed, Reader},
+    policy_tree::Node,
 };
 
 /// What the API server itself changes in an ordinary update, before validating webhooks are asked.
 const SERVER_MANAGED: [&str; 4] =
     ["metadata.managedFields", "metadata.generation", "metadata.resourceVersion", "metadata.selfLink"];
 
-/// A policy as it is written.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct PolicyFile {
-    api_version: Spanned<String>,
-    kind: Spanned<String>,
-    name: Spanned<String>,
-    resources: Spanned<Vec<Resource>>,
-    #[serde(default)]
-    mutable_fields: Vec<Spanned<Field>>,
-    #[serde(default)]
-    immutable_fields: Vec<Spanned<Field>>,
-    server_managed_fields: Option<Vec<Spanned<Field>>>,
-    #[serde(default)]
-    equality: Equality,
-    #[serde(default)]
-    exemptions: Vec<Spanned<ExemptionFile>>,
-    validation_actions: Option<Spanned<Vec<ValidationAction>>>,
-    #[serde(default)]
-    denial: DenialFile,
+const KEYS: [&str; 11] = [
+    "apiVersion",
+    "kind",
+    "name",
+    "resources",
+    "mutableFields",
+    "immutableFields",
+    "serverManagedFields",
+    "equality",
+    "exemptions",
+    "validationActions",
+    "denial",
+];
+const RESOURCE_KEYS: [&str; 2] = ["group", "resource"];
+const EXEMPTION_KEYS: [&str; 6] = ["name", "users", "groups", "when", "subresources", "fields"];
+const DENIAL_KEYS: [&str; 1] = ["reason"];
+
+const EQUALITIES: [(&str, Equality); 2] = [("Semantic", Equality::Semantic), ("Strict", Equality::Strict)];
+const CONDITIONS: [(&str, Condition); 2] =
+    [("Deleting", Condition::Deleting), ("SuspendChanged", Condition::SuspendChanged)];
+const ACTIONS: [(&str, ValidationAction); 3] =
+    [("Deny", ValidationAction::Deny), ("Warn", ValidationAction::Warn), ("Audit", ValidationAction::Audit)];
+const REASONS: [(&str, DenialReason); 2] = [("Invalid", DenialReason::Invalid), ("Forbidden", DenialReason::Forbidden)];
+
+/// A policy as it is written, each part with its place.
+#[derive(Debug)]
+pub(super) struct PolicyFile {
+    pub(super) name: Placed<String>,
+    pub(super) resources: Placed<Vec<Placed<Resource>>>,
+    /// The place is that of its key, or of the whole where it has none.
+    pub(super) mutable_fields: Placed<Vec<Placed<Pattern>>>,
+    pub(super) immutable_fields: Vec<Placed<Pattern>>,
+    /// The place is that of its key, or of the whole where it has none.
+    pub(super) server_managed_fields: Placed<Vec<Placed<Pattern>>>,
+    pub(super) equality: Option<Placed<Equality>>,
+    /// The place is that of its key, or of the whole where it has none.
+    pub(super) exemptions: Placed<Vec<ExemptionFile>>,
+    pub(super) actions: Option<Placed<Vec<ValidationAction>>>,
+    pub(super) reason: DenialReason,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct ExemptionFile {
-    name: String,
-    #[serde(default)]
-    users: Vec<String>,
-    #[serde(default)]
-    groups: Vec<String>,
-    when: Option<Condition>,
-    #[serde(default)]
-    subresources: Vec<String>,
-    fields: Vec<Spanned<Field>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DenialFile {
-    #[serde(default)]
-    reason: DenialReason,
-}
-
-/// A field path, read with the file so that an error knows its line.
-#[derive(Clone, Deserialize)]
-#[serde(try_from = "String")]
-struct Field(Pattern);
-
-impl TryFrom<String> for Field {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        Pattern::try_from(text).map(Self)
-    }
+/// An exemption as it is written.
+#[derive(Debug)]
+pub(super) struct ExemptionFile {
+    pub(super) name: Placed<String>,
+    pub(super) users: Vec<Placed<String>>,
+    pub(super) groups: Vec<Placed<String>>,
+    pub(super) when: Option<Placed<Condition>>,
+    pub(super) subresources: Vec<Placed<String>>,
+    pub(super) fields: Placed<Vec<Placed<Pattern>>>,
 }
 
 /// Reads a policy, YAML or JSON.
 pub(super) fn read(text: &str) -> Result<Policy, PolicyError> {
-    let options = serde_saphyr::options! { with_snippet: false };
-    let file: PolicyFile = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-        let at = error.location().map(|location| (location.line(), location.column()));
-        PolicyError { message: message(&error), at }
-    })?;
-    file.check()?;
-    let server_managed_fields = file.server_managed();
-    let patterns = |fields: Vec<Spanned<Field>>| fields.into_iter().map(|field| field.value.0).collect();
-    Ok(Policy {
-        name: file.name.value,
-        resources: file.resources.value,
-        mutable_fields: patterns(file.mutable_fields),
-        immutable_fields: patterns(file.immutable_fields),
-        server_managed_fields,
-        equality: file.equality,
-        exemptions: file
-            .exemptions
-            .into_iter()
-            .map(|Spanned { value, .. }| Exemption {
-                name: value.name,
-                users: value.users,
-                groups: value.groups,
-                when: value.when,
-                subresources: value.subresources,
-                fields: patterns(value.fields),
-            })
-            .collect(),
-        actions: file.validation_actions.map_or_else(|| vec![ValidationAction::Deny], |actions| actions.value),
-        reason: file.denial.reason,
-    })
-}
-
-/// The reader's message without the place, which stands before it.
-fn message(error: &serde_saphyr::Error) -> String {
-    let text = error.without_snippet().to_string();
-    let text = text.lines().next().unwrap_or_default();
-    text.rsplit_once(" at line ").map_or(text, |(message, _)| message).to_owned()
-}
-
-fn wrong<T>(at: Location, message: impl Into<String>) -> Result<T, PolicyError> {
-    Err(PolicyError { message: message.into(), at: Some((at.line(), at.column())) })
+    PolicyFile::read(text).map(Policy::from)
 }
 
 impl PolicyFile {
-    fn server_managed(&self) -> Vec<Pattern> {
-        match &self.server_managed_fields {
-            Some(fields) => fields.iter().map(|field| field.value.0.clone()).collect(),
-            None => SERVER_MANAGED.iter().filter_map(|field| Pattern::parse(field).ok()).collect(),
+    /// Reads a policy that can be used.
+    pub(super) fn read(text: &str) -> Result<Self, PolicyError> {
+        let node = Node::read(text).map_err(|remark| PolicyError::new(vec![remark]))?;
+        let mut reader = Reader::default();
+        let file = Self::from_node(&mut reader, &node);
+        let mut remarks = reader.into_remarks();
+        match file {
+            Some(file) if remarks.is_empty() => {
+                remarks = policy_check::check(&file);
+                if remarks.is_empty() { Ok(file) } else { Err(PolicyError::new(remarks)) }
+            }
+            _ => Err(PolicyError::new(remarks)),
         }
     }
 
-    /// What the types do not say.
-    fn check(&self) -> Result<(), PolicyError> {
-        if self.api_version.value != "pytorchjob-guard/v1" {
-            return wrong(self.api_version.referenced, "apiVersion: write pytorchjob-guard/v1");
+    fn from_node(reader: &mut Reader, node: &Node) -> Option<Self> {
+        if node.is_nothing() {
+            reader.wrong(node.place, "there is nothing here; begin with what `pytorchjob-guard policy show` prints");
+            return None;
         }
-        if self.kind.value != "UpdatePolicy" {
-            return wrong(self.kind.referenced, "kind: write UpdatePolicy");
-        }
-        if self.name.value.is_empty() || self.name.value.len() > 63 {
-            return wrong(self.name.referenced, "name: write a name of 1 to 63 characters");
-        }
-        if self.resources.value.is_empty() {
-            return wrong(self.resources.referenced, "resources: list at least one group and resource");
-        }
-        for (list, fields) in [("mutableFields", &self.mutable_fields), ("immutableFields", &self.immutable_fields)] {
-            self.check_fields(list, fields)?;
-        }
-        for (at, Spanned { value: exemption, referenced, .. }) in self.exemptions.iter().enumerate() {
-            if self.exemptions[..at].iter().any(|other| other.value.name == exemption.name) {
-                return wrong(*referenced, format!("exemptions: a second one is named {}; rename it", exemption.name));
-            }
-            if exemption.fields.is_empty() {
-                return wrong(*referenced, format!("exemptions: {} names no fields", exemption.name));
-            }
-            self.check_fields("fields", &exemption.fields)?;
-        }
-        if let Some(Spanned { value: actions, referenced, .. }) = &self.validation_actions {
-            let deny_and_warn =
-                [ValidationAction::Deny, ValidationAction::Warn].iter().all(|one| actions.contains(one));
-            let twice = actions.iter().enumerate().any(|(at, action)| actions[..at].contains(action));
-            if actions.is_empty() || deny_and_warn || twice {
-                return wrong(
-                    *referenced,
-                    "validationActions: write [Deny], [Warn], [Audit], [Deny, Audit] or [Warn, Audit]",
-                );
-            }
-        }
-        Ok(())
+        let map = reader.map(node, "", &KEYS)?;
+        exactly(reader, &map, "apiVersion", Policy::API_VERSION);
+        exactly(reader, &map, "kind", Policy::KIND);
+        let name = reader.required(&map, "name", "my-policy").and_then(|node| reader.name(node, "name", "a name"));
+        let resources = reader
+            .required(&map, "resources", "[{group: kubeflow.org, resource: pytorchjobs}]")
+            .and_then(|node| reader.list(node, "resources", "groups and resources", resource));
+        let mutable_fields = fields(reader, &map, "mutableFields");
+        let mutable_fields = Placed {
+            value: mutable_fields.map_or_else(Vec::new, |fields| fields.value),
+            place: map.key_place("mutableFields"),
+        };
+        let immutable_fields = fields(reader, &map, "immutableFields").map_or_else(Vec::new, |fields| fields.value);
+        let server_managed_fields = Placed {
+            value: match fields(reader, &map, "serverManagedFields") {
+                Some(fields) => fields.value,
+                None => server_managed(map.place),
+            },
+            place: map.key_place("serverManagedFields"),
+        };
+        let equality = map.get("equality").and_then(|node| reader.choice(node, "equality", &EQUALITIES));
+        let exemptions = map.get("exemptions").and_then(|node| {
+            reader.list(node, "exemptions", "exemptions, each with a name and fields", |reader, node, index| {
+                ExemptionFile::from_node(reader, node, &format!("exemptions[{index}]"))
+            })
+        });
+        let actions = map.get("validationActions").and_then(|node| {
+            let path = "validationActions";
+            reader.list(node, path, "actions, like [Deny]", |reader, node, _| reader.choice(node, path, &ACTIONS))
+        });
+        let actions = actions.map(|Placed { value, place }| Placed {
+            value: value.into_iter().map(|action| action.value).collect(),
+            place,
+        });
+        let denial = map.get("denial").and_then(|node| reader.map(node, "denial", &DENIAL_KEYS));
+        let reason = denial
+            .and_then(|denial| denial.get("reason"))
+            .and_then(|node| reader.choice(node, "denial.reason", &REASONS))
+            .map_or_else(DenialReason::default, |reason| reason.value);
+        Some(Self {
+            name: name?,
+            resources: resources?,
+            mutable_fields,
+            immutable_fields,
+            server_managed_fields,
+            equality,
+            exemptions: Placed {
+                value: exemptions.map_or_else(Vec::new, |exemptions| exemptions.value),
+                place: map.key_place("exemptions"),
+            },
+            actions,
+            reason,
+        })
     }
+}
 
-    /// No field twice, none inside a server-managed one.
-    fn check_fields(&self, list: &str, fields: &[Spanned<Field>]) -> Result<(), PolicyError> {
-        let managed = self.server_managed();
-        for (at, Spanned { value: Field(field), referenced, .. }) in fields.iter().enumerate() {
-            let same = |other: &Spanned<Field>| other.value.0.covers(field) && field.covers(&other.value.0);
-            if fields[..at].iter().any(same) {
-                return wrong(*referenced, format!("{list}: {field} is listed twice; take one away"));
-            }
-            if managed.iter().any(|managed| managed.covers(field)) {
-                let message =
-                    format!("{list}: {field} is server-managed, so nobody needs leave to change it; take it away");
-                return wrong(*referenced, message);
+impl ExemptionFile {
+    fn from_node(reader: &mut Reader, node: &Node, path: &str) -> Option<Self> {
+        let map = reader.map(node, path, &EXEMPTION_KEYS)?;
+        let name = reader.required(&map, "name", "what-for");
+        let name = name.and_then(|node| reader.name(node, &map.path("name"), "a name"));
+        let users = names(reader, &map, "users", "a user's name");
+        let groups = names(reader, &map, "groups", "a group's name");
+        if ["users", "groups"].iter().all(|key| map.get(key).is_none_or(Node::is_empty_list)) {
+            // Who takes the last name out of a list does not mean to let everyone in.
+            for (key, names) in [("users", &users), ("groups", &groups)] {
+                if let Some(Placed { place, .. }) = names {
+                    let path = map.path(key);
+                    reader.wrong(
+                        *place,
+                        format!("{path}: the list is empty; leave {key} out for everyone, or list some"),
+                    );
+                }
             }
         }
-        Ok(())
+        let when = map.get("when").and_then(|node| reader.choice(node, &map.path("when"), &CONDITIONS));
+        let subresources =
+            names(reader, &map, "subresources", "a subresource; leave subresources out for the object itself");
+        let listed = reader.required(&map, "fields", "[metadata.finalizers]").is_some();
+        let fields = listed.then(|| fields(reader, &map, "fields")).flatten();
+        let values = |names: Option<Placed<Vec<_>>>| names.map_or_else(Vec::new, |names| names.value);
+        Some(Self {
+            name: name?,
+            users: values(users),
+            groups: values(groups),
+            when,
+            subresources: values(subresources),
+            fields: fields?,
+        })
     }
+}
+
+fn exactly(reader: &mut Reader, map: &Map<'_>, key: &str, only: &str) {
+    if let Some(node) = reader.required(map, key, only) {
+        let text = reader.text(node, key);
+        if text.is_some_and(|text| text.value != only) {
+            reader.wrong(node.place, format!("{key}: write {only}"));
+        }
+    }
+}
+
+fn resource(reader: &mut Reader, node: &Node, index: usize) -> Option<Placed<Resource>> {
+    let path = format!("resources[{index}]");
+    let map = reader.map(node, &path, &RESOURCE_KEYS)?;
+    let group = reader.required(&map, "group", "kubeflow.org");
+    let group = group.and_then(|node| reader.text(node, &map.path("group")));
+    let resource = reader.required(&map, "resource", "pytorchjobs");
+    let resource = resource.and_then(|node| reader.name(node, &map.path("resource"), "a resource, like pytorchjobs"));
+    Some(Placed { value: Resource { group: group?.value, resource: resource?.value }, place: map.place })
+}
+
+fn names(reader: &mut Reader, map: &Map<'_>, key: &str, what: &str) -> Option<Placed<Vec<Placed<String>>>> {
+    let path = map.path(key);
+    reader.list(map.get(key)?, &path, "names", |reader, node, _| reader.name(node, &path, what))
+}
+
+fn fields(reader: &mut Reader, map: &Map<'_>, key: &str) -> Option<Placed<Vec<Placed<Pattern>>>> {
+    let path = map.path(key);
+    reader.list(map.get(key)?, &path, "field paths, like [metadata.labels]", |reader, node, _| {
+        let Placed { value: text, place } = reader.text(node, &path)?;
+        match Pattern::parse(&text) {
+            Ok(value) => Some(Placed { value, place }),
+            Err(error) => {
+                let instead = in_our_notation(&text).map(|path| format!("; write {path}")).unwrap_or_default();
+                reader.wrong(place, format!("{path}: \"{text}\" is no field path: {error}{instead}"));
+                None
+            }
+        }
+    })
+}
+
+/// A path in another notation, JSON Pointer or `JSONPath`, in ours.
+fn in_our_notation(text: &str) -> Option<Pattern> {
+    let ours = match text.strip_prefix('/') {
+        Some(pointer) => pointer.split('/').fold(String::new(), |path, token| {
+            let key = token.replace("~1", "/").replace("~0", "~");
+            let dotted = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+            if Pattern::parse(&dotted).is_ok_and(|_| !key.contains(['.', '['])) {
+                dotted
+            } else {
+                format!("{path}[{key}]")
+            }
+        }),
+        None => text.trim().trim_start_matches('$').trim_start_matches('.').to_owned(),
+    };
+    Pattern::parse(&ours).ok()
+}
+
+fn server_managed(place: Place) -> Vec<Placed<Pattern>> {
+    SERVER_MANAGED.iter().filter_map(|field| Pattern::parse(field).ok()).map(|value| Placed { value, place }).collect()
+}
+
+impl From<PolicyFile> for Policy {
+    fn from(file: PolicyFile) -> Self {
+        Self {
+            name: file.name.value,
+            resources: values(file.resources.value),
+            mutable_fields: values(file.mutable_fields.value),
+            immutable_fields: values(file.immutable_fields),
+            server_managed_fields: values(file.server_managed_fields.value),
+            equality: file.equality.map_or_else(Equality::default, |equality| equality.value),
+            exemptions: file.exemptions.value.into_iter().map(Exemption::from).collect(),
+            actions: file.actions.map_or_else(|| vec![ValidationAction::Deny], |actions| actions.value),
+            reason: file.reason,
+        }
+    }
+}
+
+impl From<ExemptionFile> for Exemption {
+    fn from(file: ExemptionFile) -> Self {
+        Self {
+            name: file.name.value,
+            users: values(file.users),
+            groups: values(file.groups),
+            when: file.when.map(|when| when.value),
+            subresources: values(file.subresources),
+            fields: values(file.fields.value),
+        }
+    }
+}
+
+fn values<T>(placed: Vec<Placed<T>>) -> Vec<T> {
+    placed.into_iter().map(|placed| placed.value).collect()
 }

@@ -2,6 +2,7 @@
 
 mod certs;
 mod check;
+mod policy;
 mod registration;
 mod serve;
 
@@ -10,6 +11,7 @@ use clap::{Parser, Subcommand};
 pub use self::{
     certs::CertsArgs,
     check::{CheckArgs, Output},
+    policy::{DoctorArgs, LintArgs, PolicyArgs, PolicyCommand, PolicyOutput, ShowArgs},
     registration::{ManifestOutput, MatchConditionsArgs, RegistrationArgs, VapArgs},
     serve::{LogFormat, ServeArgs},
 };
@@ -30,6 +32,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Decide one update offline, as the webhook would.
     Check(CheckArgs),
+    /// See, check and try policies.
+    Policy(PolicyArgs),
     /// Make a CA and a serving certificate.
     Certs(CertsArgs),
     /// Print the ValidatingWebhookConfiguration that has an API server ask the guard.

@@ -9,6 +9,7 @@ mod check;
 mod documents;
 mod kubectl;
 mod log;
+mod policy;
 mod registration;
 mod review;
 mod serve;
@@ -20,6 +21,7 @@ pub fn run(cli: Cli) -> ExitCode {
     match cli.command {
         Command::Serve(args) => serve::run(args),
         Command::Check(args) => check::run(&args),
+        Command::Policy(args) => policy::run(&args),
         Command::Certs(args) => certs::run(&args),
         Command::Registration(args) => registration::registration(&args),
     }

@@ -42,7 +42,7 @@ spec:
 "#;
 
 /// A folder with files to check; the program runs in it.
-struct Folder {
+pub(crate) struct Folder {
     dir: TempDir,
 }
 
@@ -53,21 +53,21 @@ fn edited(from: &str, to: &str) -> Folder {
 }
 
 impl Folder {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { dir: TempDir::new().expect("a folder") }
     }
 
-    fn with(self, name: &str, contents: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn with(self, name: &str, contents: impl AsRef<[u8]>) -> Self {
         fs::write(self.dir.path().join(name), contents).expect("a file");
         self
     }
 
     /// Runs the program; gives its exit code and what it wrote, with spaces at the end of a line made visible.
-    fn run(&self, args: &[&str]) -> String {
+    pub(crate) fn run(&self, args: &[&str]) -> String {
         self.run_with(args, "")
     }
 
-    fn run_with(&self, args: &[&str], stdin: &str) -> String {
+    pub(crate) fn run_with(&self, args: &[&str], stdin: &str) -> String {
         let mut child = program()
             .args(args)
             .env("COLUMNS", "100")
@@ -100,10 +100,11 @@ fn helps() {
     Usage: pytorchjob-guard <COMMAND>
 
     Commands:
-      serve  Serve the webhook over TLS
-      check  Decide one update offline, as the webhook would
-      certs  Make a CA and a serving certificate
-      help   Print this message or the help of the given subcommand(s)
+      serve   Serve the webhook over TLS
+      check   Decide one update offline, as the webhook would
+      policy  See, check and try policies
+      certs   Make a CA and a serving certificate
+      help    Print this message or the help of the given subcommand(s)
 
     Options:
       -h, --help     Print help

@@ -70,7 +70,8 @@ fn the_pipelines_for_ci_pass() {
         fs::write(policies.join("jobs.yaml"), Policy::builtin_text("cci").expect("a policy")).expect("a file");
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/policies");
         let suite = fs::read_to_string(source.join("cci.test.yaml")).expect("a suite");
-        fs::write(policies.join("jobs.test.yaml"), suite.replace("policy: cci\n", "policy: jobs.yaml\n")).expect("a file");
+        fs::write(policies.join("jobs.test.yaml"), suite.replace("policy: cci\n", "policy: jobs.yaml\n"))
+            .expect("a file");
         fs::create_dir(policies.join("testdata")).expect("a folder");
         for file in fs::read_dir(source.join("testdata")).expect("a folder") {
             let file = file.expect("a file").path();

@@ -11,6 +11,8 @@ mod lifecycle;
 mod metrics;
 #[path = "../docs/mod.rs"]
 mod pages;
+mod policy_commands;
+mod policy_files;
 mod properties;
 mod purity;
 mod reference;

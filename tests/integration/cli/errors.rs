@@ -213,6 +213,6 @@ fn a_policy_that_is_none() {
     assert_snapshot!(folder.run(&["check", "old.yaml", "new.yaml", "--policy", "policy.yaml"]), @"
     exit code 2
     --- error output
-    error: --policy policy.yaml: line 5, column 1: unknown field `mutableField`, expected one of apiVersion, kind, name, resources, mutableFields, immutableFields, serverManagedFields, equality, exemptions, validationActions, denial
+    error: --policy policy.yaml: line 5, column 1: there is no key mutableField (did you mean mutableFields?); the keys are apiVersion, kind, name, resources, mutableFields, immutableFields, serverManagedFields, equality, exemptions, validationActions and denial
     ");
 }

@@ -1,0 +1,160 @@
+//! What is wrong with a policy that is written as policies are: what contradicts itself, or can never do anything.
+
+use std::collections::HashSet;
+
+use super::{
+    field::Pattern,
+    policy::{Resource, ValidationAction},
+    policy_error::{Place, Remark},
+    policy_exemption,
+    policy_file::PolicyFile,
+    policy_reader::Placed,
+};
+
+/// The longest value of a label.
+const MAX_NAME: usize = 63;
+
+/// All that is wrong with a policy.
+pub(super) fn check(file: &PolicyFile) -> Vec<Remark> {
+    let mut check = Check { file, remarks: Vec::new() };
+    check.name();
+    check.resources();
+    check.fields("mutableFields", &file.mutable_fields.value);
+    check.fields("immutableFields", &file.immutable_fields);
+    check.managed();
+    check.both_ways();
+    check.actions();
+    policy_exemption::check(&mut check);
+    check.remarks
+}
+
+/// A policy, and what was found to be wrong with it.
+pub(super) struct Check<'f> {
+    pub(super) file: &'f PolicyFile,
+    remarks: Vec<Remark>,
+}
+
+impl Check<'_> {
+    pub(super) fn wrong(&mut self, place: Place, message: impl Into<String>) {
+        self.remarks.push(Remark::error(place, message));
+    }
+
+    /// Metrics, log lines and audit annotations carry the name, and people put it into labels.
+    fn name(&mut self) {
+        let Placed { value: name, place } = &self.file.name;
+        if name.len() > MAX_NAME || !is_label(name) {
+            let rule = "letters, digits, '-', '_' and '.', with a letter or digit at both ends";
+            self.wrong(*place, format!("name: \"{name}\" is no label; write at most {MAX_NAME} {rule}"));
+        }
+    }
+
+    fn resources(&mut self) {
+        let Placed { value: resources, place } = &self.file.resources;
+        if resources.is_empty() {
+            self.wrong(*place, "resources: the list is empty; list at least one group and resource");
+        }
+        let mut seen = HashSet::new();
+        for Placed { value, place } in resources {
+            let Resource { group, resource } = value;
+            if !seen.insert(value) {
+                self.wrong(*place, format!("resources: {resource} of \"{group}\" is listed twice; take one away"));
+            }
+            if let Some((_, version)) = group.split_once('/') {
+                let message = format!(
+                    "resources: \"{group}\" is no group; write it without the version, a policy is for all: {}",
+                    group.trim_end_matches(version).trim_end_matches('/')
+                );
+                self.wrong(*place, message);
+            } else if !is_subdomain(group) {
+                let message =
+                    format!("resources: \"{group}\" is no group; write one like kubeflow.org, or \"\" for core");
+                self.wrong(*place, message);
+            }
+            if let Some((resource, subresource)) = resource.split_once('/') {
+                let message = format!(
+                    "resources: {resource}/{subresource} is a subresource; write {resource}, its subresources are judged too"
+                );
+                self.wrong(*place, message);
+            } else if resource == "*" {
+                self.wrong(*place, "resources: * is no resource; list each of them by its name");
+            } else if !is_dns_label(resource) {
+                let message = format!(
+                    "resources: \"{resource}\" is no resource; write it in lower case and plural, like pytorchjobs"
+                );
+                self.wrong(*place, message);
+            }
+        }
+    }
+
+    /// No field twice, none inside a server-managed one.
+    pub(super) fn fields(&mut self, list: &str, fields: &[Placed<Pattern>]) {
+        self.no_field_twice(list, fields);
+        for Placed { value: field, place } in fields {
+            let managed = self.file.server_managed_fields.value.iter().find(|managed| managed.value.covers(field));
+            if let Some(Placed { value: managed, .. }) = managed {
+                let message =
+                    format!("{list}: {field} is server-managed ({managed}), so no change of it counts; take it away");
+                self.wrong(*place, message);
+            }
+        }
+    }
+
+    fn no_field_twice(&mut self, list: &str, fields: &[Placed<Pattern>]) {
+        let mut seen = HashSet::new();
+        for Placed { value: field, place } in fields {
+            if !seen.insert(field.tokens()) {
+                self.wrong(*place, format!("{list}: {field} is listed twice; take one away"));
+            }
+        }
+    }
+
+    fn managed(&mut self) {
+        let file = self.file;
+        self.no_field_twice("serverManagedFields", &file.server_managed_fields.value);
+    }
+
+    /// No field both mutable and immutable: the immutable one would win, and the other say what is not so.
+    fn both_ways(&mut self) {
+        let file = self.file;
+        for Placed { value: field, place } in &file.immutable_fields {
+            if file.mutable_fields.value.iter().any(|mutable| mutable.value.tokens() == field.tokens()) {
+                let message = format!("immutableFields: {field} is one of mutableFields too; take it away from one");
+                self.wrong(*place, message);
+            }
+        }
+    }
+
+    fn actions(&mut self) {
+        let Some(Placed { value: actions, place }) = &self.file.actions else { return };
+        let deny_and_warn = [ValidationAction::Deny, ValidationAction::Warn].iter().all(|one| actions.contains(one));
+        let twice = actions.iter().enumerate().any(|(at, action)| actions[..at].contains(action));
+        let problem = if actions.is_empty() {
+            "the list is empty"
+        } else if deny_and_warn {
+            "Deny and Warn do not go together: a denial says what a warning would"
+        } else if twice {
+            "an action is listed twice"
+        } else {
+            return;
+        };
+        let choices = "write [Deny], [Warn], [Audit], [Deny, Audit] or [Warn, Audit]";
+        self.wrong(*place, format!("validationActions: {problem}; {choices}"));
+    }
+}
+
+/// Whether the text is fit for a label's value.
+fn is_label(text: &str) -> bool {
+    let ends = |end: Option<char>| end.is_some_and(|c| c.is_ascii_alphanumeric());
+    ends(text.chars().next())
+        && ends(text.chars().next_back())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+}
+
+fn is_dns_label(text: &str) -> bool {
+    is_label(text) && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+}
+
+/// Whether the text is a group's name; core's is empty.
+fn is_subdomain(text: &str) -> bool {
+    text.is_empty() || text.split('.').all(is_dns_label)
+}

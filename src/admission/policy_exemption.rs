@@ -1,0 +1,158 @@
+//! What is wrong with exemptions, above all those that can never do anything: whoever wrote one believes that it does.
+
+use std::collections::HashSet;
+
+use super::{
+    field::{Pattern, PatternToken},
+    policy::Condition,
+    policy_check::Check,
+    policy_file::{ExemptionFile, PolicyFile},
+    policy_reader::Placed,
+};
+
+/// What is wrong with the exemptions of a policy.
+pub(super) fn check(check: &mut Check<'_>) {
+    let file = check.file;
+    let mut names = HashSet::new();
+    for exemption in &file.exemptions.value {
+        let Placed { value: name, place } = &exemption.name;
+        if !names.insert(name) {
+            check.wrong(*place, format!("exemptions: a second one is named {name}; rename it"));
+        }
+        let list = format!("exemption {name}: fields");
+        if exemption.fields.value.is_empty() {
+            check.wrong(exemption.fields.place, format!("{list}: the list is empty; list at least one"));
+        }
+        check.fields(&list, &exemption.fields.value);
+        no_name_twice(check, exemption);
+        subresources(check, exemption);
+        effect(check, exemption);
+    }
+}
+
+fn no_name_twice(check: &mut Check<'_>, exemption: &ExemptionFile) {
+    let ExemptionFile { name, users, groups, subresources, .. } = exemption;
+    for (list, texts) in [("users", users), ("groups", groups), ("subresources", subresources)] {
+        let mut seen = HashSet::new();
+        for Placed { value, place } in texts {
+            if !seen.insert(value) {
+                let message = format!("exemption {}: {list}: {value} is listed twice; take one away", name.value);
+                check.wrong(*place, message);
+            }
+        }
+    }
+}
+
+fn subresources(check: &mut Check<'_>, exemption: &ExemptionFile) {
+    let name = &exemption.name.value;
+    for Placed { value: subresource, place } in &exemption.subresources {
+        let list = format!("exemption {name}: subresources");
+        if let Some((_, part)) = subresource.rsplit_once('/') {
+            check.wrong(
+                *place,
+                format!("{list}: {subresource} is no subresource; write it without the resource: {part}"),
+            );
+        } else if subresource == "status" {
+            let why = "is never judged, because the API server lets it change nothing but .status";
+            check.wrong(*place, format!("{list}: status {why}; take it away"));
+        } else if subresource == "scale" {
+            scale(check, exemption);
+        }
+    }
+}
+
+/// A Scale has its name, its number of replicas and its status, and nothing else of the object behind it.
+fn scale(check: &mut Check<'_>, exemption: &ExemptionFile) {
+    let name = &exemption.name.value;
+    if let Some(Placed { value: when, place }) = &exemption.when {
+        let lacks = match when {
+            Condition::Deleting => "no deletionTimestamp",
+            Condition::SuspendChanged => "no spec.runPolicy",
+        };
+        check.wrong(*place, format!("exemption {name}: when: a Scale has {lacks}, so this never holds; take it away"));
+    }
+    if exemption.subresources.iter().any(|other| other.value != "scale") {
+        return;
+    }
+    for Placed { value: field, place } in &exemption.fields.value {
+        if !holds_replicas(field) {
+            let message = format!(
+                "exemption {name}: fields: {field} is no field of a Scale that can change; write spec.replicas, whatever \
+                 the object's own field is"
+            );
+            check.wrong(*place, message);
+        }
+    }
+}
+
+fn holds_replicas(field: &Pattern) -> bool {
+    let replicas = ["spec", "replicas"];
+    let is = |(token, key): (&PatternToken, &str)| match token {
+        PatternToken::Any => true,
+        PatternToken::Key(token) => token == key,
+        PatternToken::Named(_) => false,
+    };
+    field.tokens().len() <= replicas.len() && field.tokens().iter().zip(replicas).all(is)
+}
+
+/// What an exempt field adds to the policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// Something.
+    Some,
+    /// Nothing: everyone may change it, with or without the exemption.
+    Free,
+    /// Nothing: the field is immutable, with or without the exemption.
+    Lost,
+}
+
+pub(super) fn effect_of(field: &Pattern, exemption: &ExemptionFile, file: &PolicyFile) -> Effect {
+    let of_object = exemption.subresources.is_empty();
+    if file.immutable_fields.iter().any(|immutable| immutable.value.tokens() == field.tokens()) {
+        Effect::Lost
+    } else if of_object
+        && file
+            .mutable_fields
+            .value
+            .iter()
+            .any(|mutable| mutable.value.covers(field) && !between(&mutable.value, field, &file.immutable_fields))
+    {
+        Effect::Free
+    } else {
+        Effect::Some
+    }
+}
+
+/// Whether one of `immutable` takes from the mutable `general` what the mutable `special`, which it covers, gives back.
+pub(super) fn between(general: &Pattern, special: &Pattern, immutable: &[Placed<Pattern>]) -> bool {
+    immutable.iter().map(|immutable| &immutable.value).any(|immutable| {
+        overlap(immutable, special)
+            && general.specificity() <= immutable.specificity()
+            && immutable.specificity() < special.specificity()
+    })
+}
+
+/// Whether some path is at or below both fields.
+pub(super) fn overlap(one: &Pattern, other: &Pattern) -> bool {
+    one.tokens()
+        .iter()
+        .zip(other.tokens())
+        .all(|(one, other)| one == other || *one == PatternToken::Any || *other == PatternToken::Any)
+}
+
+fn effect(check: &mut Check<'_>, exemption: &ExemptionFile) {
+    let fields = &exemption.fields.value;
+    let effects: Vec<Effect> = fields.iter().map(|field| effect_of(&field.value, exemption, check.file)).collect();
+    if effects.is_empty() || effects.contains(&Effect::Some) {
+        return;
+    }
+    let why = if !effects.contains(&Effect::Lost) {
+        "everyone may change its fields by mutableFields"
+    } else if !effects.contains(&Effect::Free) {
+        "its fields are immutable by immutableFields"
+    } else {
+        "its fields are mutable for everyone by mutableFields, or immutable by immutableFields"
+    };
+    let Placed { value: name, place } = &exemption.name;
+    check.wrong(*place, format!("exemption {name} can never matter: {why}; take it away"));
+}

@@ -1,0 +1,177 @@
+//! A policy file's YAML or JSON as a tree in which each value knows its place. What is wrong with a value can then be
+//! said in words that name it, and of all that are wrong at once.
+
+use std::fmt;
+
+use serde::{
+    Deserialize,
+    de::{self, Deserializer, MapAccess, SeqAccess, Visitor},
+};
+use serde_saphyr::{Error, Location, Spanned};
+
+use super::policy_error::{Place, Remark};
+
+/// A policy is four levels deep.
+const MAX_DEPTH: usize = 16;
+
+/// A value, and where it stands.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) place: Place,
+    pub(super) value: Value,
+}
+
+#[derive(Debug)]
+pub(super) enum Value {
+    Nothing,
+    Bool,
+    Number,
+    Text(String),
+    List(Vec<Node>),
+    Map(Vec<Member>),
+}
+
+/// A member of a map.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) key: String,
+    /// Where the key stands.
+    pub(super) place: Place,
+    pub(super) node: Node,
+}
+
+impl Node {
+    /// Reads a text of one document.
+    pub(super) fn read(text: &str) -> Result<Self, Remark> {
+        let options = serde_saphyr::options! {
+            with_snippet: false,
+            // A policy has no booleans: yes, on and y are somebody's name.
+            strict_booleans: true,
+            budget: serde_saphyr::budget! { max_depth: MAX_DEPTH, max_documents: 2 },
+        };
+        let read = serde_saphyr::from_str_with_options::<Spanned<Value>>(text, options);
+        read.map(Self::from).map_err(|error| {
+            let place = error.location().filter(|location| *location != Location::UNKNOWN);
+            Remark::error(place.map_or(Place { line: 1, column: 1 }, Place::from), what(&error))
+        })
+    }
+
+    pub(super) fn is_nothing(&self) -> bool {
+        matches!(self.value, Value::Nothing)
+    }
+
+    pub(super) fn is_empty_list(&self) -> bool {
+        matches!(&self.value, Value::List(elements) if elements.is_empty())
+    }
+
+    /// What kind of value stands there, as messages call it.
+    pub(super) fn kind(&self) -> &'static str {
+        match self.value {
+            Value::Nothing => "nothing",
+            Value::Bool => "a boolean",
+            Value::Number => "a number",
+            Value::Text(_) => "a string",
+            Value::List(_) => "a list",
+            Value::Map(_) => "a map",
+        }
+    }
+}
+
+/// What is wrong with a text that is no YAML.
+fn what(error: &Error) -> String {
+    match error {
+        Error::DuplicateMappingKey { key: Some(key), .. } => format!("{key} is written twice; take one away"),
+        Error::MultipleDocuments { .. } => "a second document begins; write one policy a file".to_owned(),
+        Error::Budget { .. } => "it is nested too deep, or uses too many anchors, for a policy".to_owned(),
+        Error::UnknownAnchor { .. } => "an alias of no anchor; put a path that begins with * in quotes".to_owned(),
+        Error::NonFiniteFloat { value, .. } => {
+            format!("{value} is a number, of which a policy has none; put it in quotes")
+        }
+        error => {
+            let text = error.without_snippet().to_string();
+            let text = text.lines().next().unwrap_or_default();
+            // The place stands before the message.
+            text.rsplit_once(" at line ").map_or(text, |(message, _)| message).to_owned()
+        }
+    }
+}
+
+impl From<Location> for Place {
+    fn from(location: Location) -> Self {
+        Self { line: location.line(), column: location.column() }
+    }
+}
+
+impl From<Spanned<Value>> for Node {
+    fn from(spanned: Spanned<Value>) -> Self {
+        Self { place: spanned.referenced.into(), value: spanned.value }
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ValueVisitor)
+    }
+}
+
+struct ValueVisitor;
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Value, E> {
+        Ok(Value::Nothing)
+    }
+
+    fn visit_none<E: de::Error>(self) -> Result<Value, E> {
+        Ok(Value::Nothing)
+    }
+
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<Value, E> {
+        Ok(Value::Bool)
+    }
+
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<Value, E> {
+        Ok(Value::Number)
+    }
+
+    fn visit_u64<E: de::Error>(self, _: u64) -> Result<Value, E> {
+        Ok(Value::Number)
+    }
+
+    fn visit_i128<E: de::Error>(self, _: i128) -> Result<Value, E> {
+        Ok(Value::Number)
+    }
+
+    fn visit_u128<E: de::Error>(self, _: u128) -> Result<Value, E> {
+        Ok(Value::Number)
+    }
+
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<Value, E> {
+        Ok(Value::Number)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Value, E> {
+        Ok(Value::Text(text.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(element) = elements.next_element::<Spanned<Value>>()? {
+            list.push(element.into());
+        }
+        Ok(Value::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut map = Vec::new();
+        while let Some((key, value)) = members.next_entry::<Spanned<String>, Spanned<Value>>()? {
+            map.push(Member { key: key.value, place: key.referenced.into(), node: value.into() });
+        }
+        Ok(Value::Map(map))
+    }
+}

@@ -1,0 +1,82 @@
+//! `policy`'s subcommands and their arguments.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::{MatchConditionsArgs, RegistrationArgs, VapArgs};
+
+/// The arguments of `policy`.
+#[derive(Debug, Args)]
+pub struct PolicyArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: PolicyCommand,
+}
+
+/// The subcommands of `policy`.
+#[derive(Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// List the built-in policies.
+    List,
+    /// Print a policy.
+    Show(ShowArgs),
+    /// Say what is wrong with policies, and what is hardly meant.
+    Lint(LintArgs),
+    /// Hold a policy against a CRD: which of its fields do the objects have?
+    Doctor(DoctorArgs),
+    /// Print the matchConditions with which an API server asks the guard only about what a policy could deny.
+    MatchConditions(MatchConditionsArgs),
+    /// Print the nearest ValidatingAdmissionPolicy and its binding, for clusters that cannot run a webhook.
+    Vap(VapArgs),
+    /// The same as the command `registration`.
+    #[command(hide = true)]
+    Registration(RegistrationArgs),
+}
+
+/// The arguments of `policy show`.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// A built-in policy's name, or a policy file.
+    #[arg(value_name = "NAME|FILE", default_value = "cci")]
+    pub policy: String,
+    /// How to print it.
+    #[arg(short, long, value_name = "FORMAT", default_value = "yaml")]
+    pub output: PolicyOutput,
+}
+
+/// How `policy show` prints a policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PolicyOutput {
+    /// As it is written, comments and all.
+    Yaml,
+    /// As JSON, with every default written out.
+    Json,
+}
+
+/// The arguments of `policy lint`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit code 0: the policies can be used. 1: they can, but with --strict a warning counts. 2: one cannot."
+)]
+pub struct LintArgs {
+    /// Policy files, or built-in policies' names.
+    #[arg(value_name = "FILE", required = true)]
+    pub policies: Vec<String>,
+    /// Exit with code 1 where there is a warning.
+    #[arg(long)]
+    pub strict: bool,
+}
+
+/// The arguments of `policy doctor`.
+#[derive(Debug, Args)]
+#[command(after_help = "kubectl get crd pytorchjobs.kubeflow.org -o yaml | pytorchjob-guard policy doctor --crd -\n\n\
+                  Exit code 0: the policy does what it says. 1: it does not, and the output says where. 2: bad input.")]
+pub struct DoctorArgs {
+    /// A built-in policy's name, or a policy file.
+    #[arg(long, value_name = "NAME|FILE", env = "PYTORCHJOB_GUARD_POLICY", default_value = "cci")]
+    pub policy: String,
+    /// The CRD of the policy's resource, and others maybe, YAML or JSON; - is standard input.
+    #[arg(long, value_name = "FILE")]
+    pub crd: PathBuf,
+}

@@ -1,0 +1,48 @@
+//! `policy`: what one does with policies besides serving them.
+
+use std::{io, process::ExitCode};
+
+use super::{
+    registration,
+    source::{self, LoadError, SourceError},
+};
+use crate::cli::{PolicyArgs, PolicyCommand};
+
+mod crd;
+mod doctor;
+mod lint;
+mod list;
+mod schema;
+mod show;
+
+/// Exit 0: yes, 1: no, 2: bad input.
+pub(super) fn run(args: &PolicyArgs) -> ExitCode {
+    let done = match &args.command {
+        PolicyCommand::List => list::run(),
+        PolicyCommand::Show(args) => show::run(args),
+        PolicyCommand::Lint(args) => lint::run(args),
+        PolicyCommand::Doctor(args) => doctor::run(args),
+        PolicyCommand::MatchConditions(args) => return registration::conditions(args),
+        PolicyCommand::Vap(args) => return registration::vap(args),
+        PolicyCommand::Registration(args) => return registration::registration(args),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::from(2)
+    })
+}
+
+/// Why a subcommand of `policy` failed.
+#[derive(Debug, thiserror::Error)]
+enum PolicyCommandError {
+    #[error(transparent)]
+    Policy(#[from] SourceError),
+    #[error(transparent)]
+    Option(#[from] LoadError),
+    #[error(transparent)]
+    Crd(#[from] crd::CrdError),
+    #[error("the policy cannot be written as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("standard output: {0}")]
+    Output(#[from] io::Error),
+}

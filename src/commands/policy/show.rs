@@ -1,0 +1,97 @@
+//! `policy show`: a policy as it is written, or as JSON with every default written out.
+
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+use serde::Serialize;
+
+use super::{PolicyCommandError, source::Source};
+use crate::{
+    admission::{Condition, DenialReason, Equality, Exemption, Pattern, Policy, Resource, ValidationAction},
+    cli::{PolicyOutput, ShowArgs},
+};
+
+pub(super) fn run(args: &ShowArgs) -> Result<ExitCode, PolicyCommandError> {
+    let source = Source::find(&args.policy)?;
+    let policy = source.policy()?;
+    let mut out = io::stdout().lock();
+    match args.output {
+        PolicyOutput::Yaml => out.write_all(source.text.as_bytes())?,
+        PolicyOutput::Json => writeln!(out, "{}", serde_json::to_string_pretty(&Whole::from(&policy))?)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A policy with every default written out, in the form that `--policy` reads.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Whole<'p> {
+    api_version: &'static str,
+    kind: &'static str,
+    name: &'p str,
+    resources: &'p [Resource],
+    mutable_fields: Vec<&'p str>,
+    immutable_fields: Vec<&'p str>,
+    server_managed_fields: Vec<&'p str>,
+    equality: Equality,
+    exemptions: Vec<WholeExemption<'p>>,
+    validation_actions: &'p [ValidationAction],
+    denial: Denial,
+}
+
+/// Nobody listed is everyone, so what is not there is left out.
+#[derive(Serialize)]
+struct WholeExemption<'p> {
+    name: &'p str,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    users: &'p [String],
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    groups: &'p [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    when: Option<Condition>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    subresources: &'p [String],
+    fields: Vec<&'p str>,
+}
+
+#[derive(Serialize)]
+struct Denial {
+    reason: DenialReason,
+}
+
+impl<'p> From<&'p Policy> for Whole<'p> {
+    fn from(policy: &'p Policy) -> Self {
+        Self {
+            api_version: Policy::API_VERSION,
+            kind: Policy::KIND,
+            name: &policy.name,
+            resources: &policy.resources,
+            mutable_fields: written(&policy.mutable_fields),
+            immutable_fields: written(&policy.immutable_fields),
+            server_managed_fields: written(&policy.server_managed_fields),
+            equality: policy.equality,
+            exemptions: policy.exemptions.iter().map(WholeExemption::from).collect(),
+            validation_actions: &policy.actions,
+            denial: Denial { reason: policy.reason },
+        }
+    }
+}
+
+impl<'p> From<&'p Exemption> for WholeExemption<'p> {
+    fn from(exemption: &'p Exemption) -> Self {
+        Self {
+            name: &exemption.name,
+            users: &exemption.users,
+            groups: &exemption.groups,
+            when: exemption.when,
+            subresources: &exemption.subresources,
+            fields: written(&exemption.fields),
+        }
+    }
+}
+
+fn written(fields: &[Pattern]) -> Vec<&str> {
+    fields.iter().map(Pattern::written).collect()
+}

@@ -1,0 +1,151 @@
+//! Exemptions that let nobody do anything, or everybody.
+
+use super::rejects;
+
+/// One exemption of this form, after fields of the policy.
+fn one(exemption: &str) -> String {
+    format!(
+        "mutableFields: [metadata.labels, spec.a]\nimmutableFields: ['metadata.labels[x.io/y]', spec.b]\nexemptions:\n  - \
+         {{name: x, {exemption}}}\n"
+    )
+}
+
+#[track_caller]
+fn rejects_one(bad: &str, error: &str, good: &str) {
+    rejects(&one(bad), &[&format!("8:{error}")], &one(good));
+}
+
+#[test]
+fn an_exemption_of_nobody_that_would_be_for_everyone() {
+    for list in ["users", "groups"] {
+        rejects_one(
+            &format!("{list}: [], fields: [spec.c]"),
+            &format!(
+                "{}: exemptions[0].{list}: the list is empty; leave {list} out for everyone, or list some",
+                17 + list.len()
+            ),
+            "fields: [spec.c]",
+        );
+    }
+    rejects(
+        &one("users: [], groups: [], fields: [spec.c]"),
+        &[
+            "8:22: exemptions[0].users: the list is empty; leave users out for everyone, or list some",
+            "8:34: exemptions[0].groups: the list is empty; leave groups out for everyone, or list some",
+        ],
+        // It is for the group, whoever else is not listed.
+        &one("users: [], groups: [a], fields: [spec.c]"),
+    );
+}
+
+#[test]
+fn names_and_fields() {
+    rejects(
+        "exemptions: [{name: x, fields: [a]}, {name: x, fields: [b]}]",
+        &["5:45: exemptions: a second one is named x; rename it"],
+        "exemptions: [{name: x, fields: [a]}, {name: y, fields: [b]}]",
+    );
+    rejects_one("fields: []", "23: exemption x: fields: the list is empty; list at least one", "fields: [spec.c]");
+    for list in ["users", "groups"] {
+        rejects_one(
+            &format!("{list}: [a, b, a], fields: [spec.c]"),
+            &format!("{}: exemption x: {list}: a is listed twice; take one away", 24 + list.len()),
+            &format!("{list}: [a, b], fields: [spec.c]"),
+        );
+    }
+    rejects_one(
+        "subresources: [scale, scale], fields: [spec.replicas]",
+        "37: exemption x: subresources: scale is listed twice; take one away",
+        "subresources: [scale], fields: [spec.replicas]",
+    );
+}
+
+#[test]
+fn subresources_that_are_never_judged() {
+    let good = "subresources: [scale], fields: [spec.replicas]";
+    rejects_one(
+        "subresources: [scale, status], fields: [spec.replicas]",
+        "37: exemption x: subresources: status is never judged, because the API server lets it change nothing but \
+         .status; take it away",
+        good,
+    );
+    rejects_one(
+        "subresources: [pytorchjobs/scale], fields: [spec.replicas]",
+        "30: exemption x: subresources: pytorchjobs/scale is no subresource; write it without the resource: scale",
+        good,
+    );
+}
+
+#[test]
+fn what_a_scale_has_not() {
+    let good = "users: [autoscaler], subresources: [scale], fields: [spec.replicas]";
+    for (when, lacks) in [("Deleting", "no deletionTimestamp"), ("SuspendChanged", "no spec.runPolicy")] {
+        rejects_one(
+            &format!("when: {when}, subresources: [scale], fields: [spec.replicas]"),
+            &format!("21: exemption x: when: a Scale has {lacks}, so this never holds; take it away"),
+            good,
+        );
+    }
+    for field in ["metadata.labels", "spec.pytorchReplicaSpecs.Worker.replicas", "spec.replicas.x", "status"] {
+        rejects_one(
+            &format!("subresources: [scale], fields: [{field}, spec.replicas]"),
+            &format!(
+                "47: exemption x: fields: {field} is no field of a Scale that can change; write spec.replicas, whatever the \
+                 object's own field is"
+            ),
+            good,
+        );
+    }
+    for good in ["[spec]", "['*']", "[spec.*]", "['spec[replicas]']"] {
+        rejects_one(
+            "subresources: [scale], fields: [x]",
+            "47: exemption x: fields: x is no field of a Scale that can change; write spec.replicas, whatever the object's \
+             own field is",
+            &format!("subresources: [scale], fields: {good}"),
+        );
+    }
+}
+
+#[test]
+fn exemptions_that_never_matter() {
+    let free = "12: exemption x can never matter: everyone may change its fields by mutableFields; take it away";
+    let lost = "12: exemption x can never matter: its fields are immutable by immutableFields; take it away";
+    let both = "12: exemption x can never matter: its fields are mutable for everyone by mutableFields, or immutable by \
+                immutableFields; take it away";
+    for (bad, error, good) in [
+        ("[spec.a, spec.a.b]", free, "[spec.a, spec.c]"),
+        // More specific than what is immutable in general.
+        ("['metadata.labels[x.io/z]']", free, "['metadata.labels[x.io/y].a']"),
+        ("['metadata.labels[x.io/y]']", lost, "['metadata.labels[x.io/y]', spec.c]"),
+        ("[spec.b]", lost, "[spec.b.c]"),
+        ("[spec.b, spec.a]", both, "[spec.b, spec]"),
+    ] {
+        rejects_one(&format!("users: [a], fields: {bad}"), error, &format!("users: [a], fields: {good}"));
+    }
+    // What is mutable is so for the object itself, and not for its scale.
+    rejects(
+        "mutableFields: [spec.replicas]\nexemptions:\n  - {name: x, users: [a], fields: [spec.replicas]}",
+        &["7:12: exemption x can never matter: everyone may change its fields by mutableFields; take it away"],
+        "mutableFields: [spec.replicas]\nexemptions:\n  - {name: x, users: [a], subresources: [scale], fields: [spec.replicas]}",
+    );
+    rejects(
+        "immutableFields: [spec.replicas]\nexemptions:\n  - {name: x, users: [a], subresources: [scale], fields: [spec.replicas]}",
+        &["7:12: exemption x can never matter: its fields are immutable by immutableFields; take it away"],
+        "immutableFields: [spec.replicas]\nexemptions:\n  - {name: x, users: [a], fields: [spec.other]}",
+    );
+}
+
+#[test]
+fn what_an_immutable_field_takes_an_exemption_may_give_back() {
+    let policy = |field: &str| {
+        format!(
+            "mutableFields: [metadata.labels]\nimmutableFields: ['metadata.labels.*']\nexemptions:\n  - {{name: x, users: \
+             [a], fields: ['{field}']}}"
+        )
+    };
+    rejects(
+        &policy("metadata.labels"),
+        &["8:12: exemption x can never matter: everyone may change its fields by mutableFields; take it away"],
+        &policy("metadata.labels.app"),
+    );
+}

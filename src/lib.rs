@@ -16,3 +16,4 @@ pub mod certificates;
 pub mod cli;
 pub mod commands;
 pub mod server;
+pub mod suites;

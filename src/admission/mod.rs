@@ -28,7 +28,7 @@ use self::{
 };
 pub(crate) use self::{
     field::{Pattern, PatternToken},
-    policy::{Condition, DenialReason, Equality, Exemption, Resource, ValidationAction},
+    policy::{Exemption, ValidationAction},
 };
 pub use self::{
     policy::{Policy, PolicyError},

@@ -3,6 +3,7 @@
 mod certs;
 mod check;
 mod serve;
+mod test;
 
 use clap::{Parser, Subcommand};
 
@@ -10,6 +11,7 @@ pub use self::{
     certs::CertsArgs,
     check::{CheckArgs, Output},
     serve::{LogFormat, ServeArgs},
+    test::{Color, Report, TestArgs},
 };
 
 /// Keeps updates of Kubeflow PyTorchJobs to the fields a running training job may change.
@@ -30,4 +32,6 @@ pub enum Command {
     Check(CheckArgs),
     /// Make a CA and a serving certificate.
     Certs(CertsArgs),
+    /// Run the tests of a policy.
+    Test(TestArgs),
 }

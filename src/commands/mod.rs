@@ -6,12 +6,13 @@ use crate::cli::{Cli, Command};
 
 mod certs;
 mod check;
-mod documents;
+pub(crate) mod documents;
 mod kubectl;
 mod log;
-mod review;
+pub(crate) mod review;
 mod serve;
 mod source;
+mod test;
 
 /// Runs the subcommand and maps what came of it to an exit code; what went wrong is on standard error.
 #[must_use]
@@ -20,5 +21,6 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Check(args) => check::run(&args),
         Command::Certs(args) => certs::run(&args),
+        Command::Test(args) => test::run(&args),
     }
 }

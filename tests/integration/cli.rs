@@ -102,6 +102,7 @@ fn helps() {
       serve  Serve the webhook over TLS
       check  Decide one update offline, as the webhook would
       certs  Make a CA and a serving certificate
+      test   Run the tests of a policy
       help   Print this message or the help of the given subcommand(s)
 
     Options:

@@ -26,6 +26,8 @@ pub struct Coverage {
     pub policy_name: String,
     /// How many parts it has.
     pub parts: usize,
+    /// How many of them are exercised both ways.
+    pub exercised: usize,
     /// What is not exercised, in the order of the policy.
     pub gaps: Vec<Gap>,
 }
@@ -91,14 +93,6 @@ impl Coverage {
             }
         }
         Some(mutants.coverage(name))
-    }
-
-    /// How many parts are exercised both ways.
-    #[must_use]
-    pub fn exercised(&self) -> usize {
-        let mut parts: Vec<_> = self.gaps.iter().map(|gap| &gap.part).collect();
-        parts.dedup();
-        self.parts - parts.len()
     }
 }
 
@@ -219,7 +213,11 @@ impl Mutants {
                 gaps.push(Gap { part: part.name.clone(), missing: mutant.missing.clone() });
             }
         }
-        Coverage { policy_name: name.to_owned(), parts: self.parts.len(), gaps }
+        let is_open = |part: usize| self.mutants.iter().any(|one| one.part == part && !one.noticed);
+        let exercised = (0..self.parts.len())
+            .filter(|&at| !is_open(at) && !self.parts[at].within.is_some_and(is_not_needed))
+            .count();
+        Coverage { policy_name: name.to_owned(), parts: self.parts.len(), exercised, gaps }
     }
 }
 

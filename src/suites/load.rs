@@ -110,7 +110,11 @@ impl Loader<'_> {
 
     fn base(&mut self, written: &Spanned<Value>) -> Option<Base> {
         let document = self.document("base", written)?;
-        let base = document.identity().map_err(|error| error.to_string()).and_then(|identity| {
+        let identity = document.identity().map_err(|error| match &document.name[..] {
+            "base" => error.to_string(),
+            _ => format!("base: {error}"),
+        });
+        let base = identity.and_then(|identity| {
             let value = serde_json::from_str(document.json.get());
             value
                 .map_err(CaseError::Json)

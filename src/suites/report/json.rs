@@ -160,7 +160,7 @@ fn policy_coverage(coverage: &Coverage) -> PolicyCoverage<'_> {
     PolicyCoverage {
         policy: &coverage.policy_name,
         parts: coverage.parts,
-        exercised: coverage.exercised(),
+        exercised: coverage.exercised,
         gaps: coverage.gaps.iter().map(|gap| Gap { part: &gap.part, missing: &gap.missing }).collect(),
     }
 }

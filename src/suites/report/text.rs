@@ -53,8 +53,8 @@ pub fn text(run: &Run<'_>, coverage: &[Coverage], styles: Styles, out: &mut impl
         suite(report, styles, out)?;
     }
     for coverage in coverage {
-        let Coverage { policy_name, parts, gaps } = coverage;
-        writeln!(out, "\nCoverage of {policy_name}: {} of {parts} parts exercised both ways", coverage.exercised())?;
+        let Coverage { policy_name, parts, exercised, gaps } = coverage;
+        writeln!(out, "\nCoverage of {policy_name}: {exercised} of {parts} parts exercised both ways")?;
         for gap in gaps {
             writeln!(out, "  {gap}")?;
         }
@@ -123,8 +123,11 @@ fn failure(report: &CaseReport<'_>, styles: Styles, out: &mut impl Write) -> io:
         if expected == actual {
             writeln!(out, "          {padded} | {actual}")?;
         } else {
-            let end = if actual.is_empty() { "" } else { " " };
-            writeln!(out, "        {} {} |{end}{}", styles.bad("!"), styles.good(padded), styles.bad(actual))?;
+            write!(out, "        {} {} |", styles.bad("!"), styles.good(padded))?;
+            if !actual.is_empty() {
+                write!(out, " {}", styles.bad(actual))?;
+            }
+            writeln!(out)?;
         }
     }
     if let Some(detail) = &actual.detail {

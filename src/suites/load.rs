@@ -1,6 +1,6 @@
 //! A suite as it is written into one that can be run, or all that is wrong with it.
 
-use std::{collections::HashMap, fs, path::Path};
+use std::{borrow::Cow, collections::HashMap, fs, path::Path};
 
 use json_patch::PatchOperation;
 use serde_json::{Value, value::to_raw_value};
@@ -69,6 +69,15 @@ impl Suite {
                 Err(loader.problems)
             }
         }
+    }
+}
+
+impl Suite {
+    /// The review of each case, as the webhook would get it.
+    pub fn reviews(&self) -> impl Iterator<Item = String> {
+        let review = |case: &Case| case.review(self.base.as_ref(), &self.policy).map(Cow::into_owned);
+        // While it was loaded, each could be made.
+        self.cases.iter().filter_map(move |case| review(case).ok())
     }
 }
 

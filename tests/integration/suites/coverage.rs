@@ -65,8 +65,8 @@ const CASES: [(&str, &str); 12] = [
 
 fn with_cases<'c>(cases: impl Iterator<Item = &'c str>) -> Folder {
     let head = super::HEAD.replace("cci", "policy.yaml");
-    let cases: String = cases.enumerate().map(|(at, case)| format!("  - {{name: {at}, {}\n", &case[1..])).collect();
-    Folder::new().with("policy.yaml", POLICY).with("suite.yaml", format!("{head}{cases}"))
+    let cases: Vec<_> = cases.enumerate().map(|(at, case)| format!("  - {{name: {at}, {}\n", &case[1..])).collect();
+    Folder::new().with("policy.yaml", POLICY).with("suite.yaml", format!("{head}{}", cases.concat()))
 }
 
 #[test]

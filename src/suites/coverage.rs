@@ -15,7 +15,7 @@ use std::fmt;
 use super::{
     case::{Case, CaseError},
     load::Suite,
-    run::{Actual, Run},
+    run::{Actual, Run, SuiteReport},
 };
 use crate::admission::{Exemption, Pattern, PatternToken, Policy};
 
@@ -74,25 +74,25 @@ impl Coverage {
     /// The coverage of each policy, in the order of the suites.
     #[must_use]
     pub fn of(run: &Run<'_>) -> Vec<Self> {
-        let mut policies: Vec<&str> = Vec::new();
-        for report in &run.suites {
-            if !policies.contains(&report.suite.policy_name.as_str()) {
-                policies.push(&report.suite.policy_name);
+        let mut firsts: Vec<&Suite> = Vec::new();
+        for SuiteReport { suite, .. } in &run.suites {
+            if !firsts.iter().any(|first| first.policy_id == suite.policy_id) {
+                firsts.push(suite);
             }
         }
-        policies.into_iter().filter_map(|name| Self::of_policy(run, name)).collect()
+        firsts.into_iter().map(|first| Self::of_policy(run, first)).collect()
     }
 
-    fn of_policy(run: &Run<'_>, name: &str) -> Option<Self> {
-        let reports = || run.suites.iter().filter(|report| report.suite.policy_name == name);
-        let mut mutants = Mutants::of(&reports().next()?.suite.policy);
-        for report in reports() {
+    /// The coverage of the policy of this suite.
+    fn of_policy(run: &Run<'_>, first: &Suite) -> Self {
+        let mut mutants = Mutants::of(&first.policy);
+        for report in run.suites.iter().filter(|report| report.suite.policy_id == first.policy_id) {
             for case in report.cases.iter().filter(|case| case.passed()) {
                 // A case whose review cannot be made did not pass.
                 let _ = mutants.judge(report.suite, case.case);
             }
         }
-        Some(mutants.coverage(name))
+        mutants.coverage(&first.policy_name)
     }
 }
 

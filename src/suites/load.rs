@@ -1,6 +1,11 @@
 //! A suite as it is written into one that can be run, or all that is wrong with it.
 
-use std::{borrow::Cow, collections::HashMap, fs, path::Path};
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use json_patch::PatchOperation;
 use serde_json::{Value, value::to_raw_value};
@@ -27,6 +32,8 @@ pub struct Suite {
     pub cases: Vec<Case>,
     pub(super) file: String,
     pub(super) policy: Policy,
+    /// The same for suites of the same policy, from wherever they name it.
+    pub(super) policy_id: PathBuf,
     pub(super) base: Option<Base>,
 }
 
@@ -49,8 +56,8 @@ impl Suite {
             if !has_base && !matches!(case.edit, Edit::Review(_)) {
                 loader.wrong(referenced, CaseError::NoBase.to_string());
             }
-            if let (true, Some(base), Some((policy, _))) = (case.can_fail(), &base, &policy)
-                && let Err(error) = case.review(Some(base), policy)
+            if let (true, Some(base), Some(named)) = (case.can_fail(), &base, &policy)
+                && let Err(error) = case.review(Some(base), &named.policy)
             {
                 let at = match &error {
                     CaseError::JsonPatch { operation, .. } => operations.get(*operation).copied(),
@@ -61,8 +68,8 @@ impl Suite {
             cases.push(case);
         }
         match policy {
-            Some((policy, policy_name)) if loader.problems.is_empty() => {
-                Ok(Self { name, policy_name, cases, file: loader.file, policy, base })
+            Some(Named { policy, name: policy_name, id: policy_id }) if loader.problems.is_empty() => {
+                Ok(Self { name, policy_name, cases, file: loader.file, policy, policy_id, base })
             }
             _ => {
                 loader.problems.sort_by_key(|problem| problem.at);
@@ -85,6 +92,13 @@ fn spans<T>(values: &[Spanned<T>]) -> Vec<Location> {
     values.iter().map(|value| value.referenced).collect()
 }
 
+/// A policy, what messages call it, and what tells it from others.
+struct Named {
+    policy: Policy,
+    name: String,
+    id: PathBuf,
+}
+
 struct Loader<'p> {
     path: &'p Path,
     file: String,
@@ -101,10 +115,10 @@ impl Loader<'_> {
         made.map_err(|message| self.wrong(at, message)).ok()
     }
 
-    /// The policy and what it is called: a built-in one's name, else a file beside the suite.
-    fn policy(&mut self, written: &Spanned<String>) -> Option<(Policy, String)> {
+    /// The built-in policy of that name, else the one in a file beside the suite.
+    fn policy(&mut self, written: &Spanned<String>) -> Option<Named> {
         if let Some(policy) = Policy::builtin(&written.value) {
-            return Some((policy, written.value.clone()));
+            return Some(Named { policy, name: written.value.clone(), id: PathBuf::from(&written.value) });
         }
         let path = self.path.with_file_name(&written.value);
         let name = path.display().to_string();
@@ -114,7 +128,8 @@ impl Loader<'_> {
                 format!("policy: none of the built-in ones ({}), and {name}: {error}", built_in.join(", "))
             })
             .and_then(|text| Policy::parse(&text).map_err(|error| format!("policy: {name}: {error}")));
-        self.taken(written.referenced, policy).map(|policy| (policy, name))
+        let policy = self.taken(written.referenced, policy)?;
+        Some(Named { policy, name, id: path.canonicalize().unwrap_or(path) })
     }
 
     fn base(&mut self, written: &Spanned<Value>) -> Option<Base> {

@@ -125,7 +125,8 @@ fn cases_that_fail_do_not_count_and_suites_of_one_policy_count_together() {
 
     let head = super::HEAD.replace("cci", "policy.yaml");
     let folder = with_cases([CASES[0].1].into_iter());
-    let folder = folder.with("other.yaml", format!("{head}  - {{name: a, {}\n", &CASES[1].1[1..]));
+    let head = head.replace(": policy.yaml", ": ../policy.yaml").replace("job.yaml", "../job.yaml");
+    let folder = folder.with("more/other.yaml", format!("{head}  - {{name: a, {}\n", &CASES[1].1[1..]));
     let said = folder.test(&[".", "--coverage"]);
     assert_eq!(said.matches("Coverage of").count(), 1, "{said}");
     assert!(!said.contains("  metadata.labels:"), "{said}");

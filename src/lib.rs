@@ -5,11 +5,11 @@
 //! ```text
 //!   API server ──TLS──▶ server ─┐                                   ┌─▶ response, log line, metrics
 //!                               ├─ bytes ─▶ admission ─▶ Answer ────┤
-//!   files ──▶ commands::check ──┘              ▲                    └─▶ what kubectl would print
-//!                                       policy, a file
+//!   files ──▶ commands::check ──┤              ▲                    ├─▶ what kubectl would print
+//!  suites ──▶ suites ───────────┘       policy, a file              └─▶ test reports
 //! ```
 //!
-//! [`admission`] is pure: it is called by [`server`] and [`commands`], and calls nobody.
+//! [`admission`] is pure: it is called by [`server`], [`commands`] and [`suites`], and calls nobody.
 
 pub mod admission;
 pub mod certificates;
@@ -17,3 +17,4 @@ pub mod cli;
 pub mod commands;
 pub mod registration;
 pub mod server;
+pub mod suites;

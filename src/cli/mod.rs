@@ -5,6 +5,7 @@ mod check;
 mod policy;
 mod registration;
 mod serve;
+mod test;
 
 use clap::{Parser, Subcommand};
 
@@ -14,6 +15,7 @@ pub use self::{
     policy::{DoctorArgs, LintArgs, PolicyArgs, PolicyCommand, PolicyOutput, ShowArgs},
     registration::{ManifestOutput, MatchConditionsArgs, RegistrationArgs, VapArgs},
     serve::{LogFormat, ServeArgs},
+    test::{Color, Report, TestArgs},
 };
 
 /// Keeps updates of Kubeflow PyTorchJobs to the fields a running training job may change.
@@ -32,10 +34,12 @@ pub enum Command {
     Serve(ServeArgs),
     /// Decide one update offline, as the webhook would.
     Check(CheckArgs),
+    /// Run the tests of a policy.
+    Test(TestArgs),
     /// See, check and try policies.
     Policy(PolicyArgs),
-    /// Make a CA and a serving certificate.
-    Certs(CertsArgs),
     /// Print the ValidatingWebhookConfiguration that has an API server ask the guard.
     Registration(RegistrationArgs),
+    /// Make a CA and a serving certificate.
+    Certs(CertsArgs),
 }

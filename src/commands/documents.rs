@@ -1,4 +1,4 @@
-//! Reads the JSON and YAML files that `check` is given.
+//! Reads the JSON and YAML files that `check` and `test` are given.
 
 use std::{
     fs::File,
@@ -15,7 +15,7 @@ const MAX_BYTES: u64 = 64 << 20;
 
 /// Why a file holds no document that can be judged. Every message names the file, and the place in it.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum DocumentError {
+pub(crate) enum DocumentError {
     #[error("{name}: {source}")]
     Read { name: String, source: io::Error },
     #[error("{name}: larger than {} MiB", MAX_BYTES >> 20)]
@@ -32,43 +32,22 @@ pub(super) enum DocumentError {
 
 /// One JSON or YAML document: a map, as JSON.
 #[derive(Debug)]
-pub(super) struct Document {
+pub(crate) struct Document {
     /// What messages call it: the file's path.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// The document as JSON. What was JSON is as it was, to the byte, so that no number changes on the way.
-    pub(super) json: Box<RawValue>,
+    pub(crate) json: Box<RawValue>,
 }
 
 impl Document {
     /// Reads a file; `-` is standard input.
-    pub(super) fn read(path: &Path) -> Result<Self, DocumentError> {
-        let is_stdin = path == Path::new("-");
-        let name = if is_stdin { "standard input".to_owned() } else { path.display().to_string() };
-        let mut bytes = Vec::new();
-        let read = if is_stdin {
-            io::stdin().lock().take(MAX_BYTES + 1).read_to_end(&mut bytes)
-        } else {
-            File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
-        };
-        if let Err(source) = read {
-            return Err(DocumentError::Read { name, source });
-        }
-        if bytes.len() as u64 > MAX_BYTES {
-            return Err(DocumentError::TooLarge { name });
-        }
+    pub(crate) fn read(path: &Path) -> Result<Self, DocumentError> {
+        let (name, bytes) = bytes(path)?;
         Self::parse(name, &bytes)
     }
 
     fn parse(name: String, bytes: &[u8]) -> Result<Self, DocumentError> {
-        let text = match str::from_utf8(bytes) {
-            Ok(text) => text,
-            Err(error) => {
-                let (line, column) = place(&bytes[..error.valid_up_to()]);
-                return Err(DocumentError::NotUtf8 { name, line, column });
-            }
-        };
-        // Editors on Windows put a byte order mark first.
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let text = text(&name, bytes)?;
         // As kubectl tells JSON from YAML.
         let json = if text.trim_start().starts_with('{') {
             serde_json::from_str::<Box<RawValue>>(text)
@@ -86,7 +65,7 @@ impl Document {
     }
 
     /// Which object the document is. What a Kubernetes object must have is asked for by name.
-    pub(super) fn identity(&self) -> Result<Identity, DocumentError> {
+    pub(crate) fn identity(&self) -> Result<Identity, DocumentError> {
         let head: Head = serde_json::from_str(self.json.get())
             .map_err(|source| DocumentError::Json { name: self.name.clone(), source })?;
         let required = |value: Option<Value>, field: &str| {
@@ -114,13 +93,43 @@ impl Document {
     }
 }
 
+/// A file's bytes, and what messages call it; `-` is standard input.
+pub(crate) fn bytes(path: &Path) -> Result<(String, Vec<u8>), DocumentError> {
+    let is_stdin = path == Path::new("-");
+    let name = if is_stdin { "standard input".to_owned() } else { path.display().to_string() };
+    let mut bytes = Vec::new();
+    let read = if is_stdin {
+        io::stdin().lock().take(MAX_BYTES + 1).read_to_end(&mut bytes)
+    } else {
+        File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
+    };
+    if let Err(source) = read {
+        return Err(DocumentError::Read { name, source });
+    }
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(DocumentError::TooLarge { name });
+    }
+    Ok((name, bytes))
+}
+
+/// The bytes as text, without the byte order mark that editors on Windows put first.
+pub(crate) fn text<'b>(name: &str, bytes: &'b [u8]) -> Result<&'b str, DocumentError> {
+    match str::from_utf8(bytes) {
+        Ok(text) => Ok(text.strip_prefix('\u{feff}').unwrap_or(text)),
+        Err(error) => {
+            let (line, column) = place(&bytes[..error.valid_up_to()]);
+            Err(DocumentError::NotUtf8 { name: name.to_owned(), line, column })
+        }
+    }
+}
+
 /// What tells one object from another.
-#[derive(Debug)]
-pub(super) struct Identity {
-    pub(super) api_version: String,
-    pub(super) kind: String,
-    pub(super) name: String,
-    pub(super) namespace: Option<String>,
+#[derive(Debug, Clone)]
+pub(crate) struct Identity {
+    pub(crate) api_version: String,
+    pub(crate) kind: String,
+    pub(crate) name: String,
+    pub(crate) namespace: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -6,14 +6,15 @@ use crate::cli::{Cli, Command};
 
 mod certs;
 mod check;
-mod documents;
+pub(crate) mod documents;
 mod kubectl;
 mod log;
 mod policy;
 mod registration;
-mod review;
+pub(crate) mod review;
 mod serve;
 mod source;
+mod test;
 
 /// Runs the subcommand and maps what came of it to an exit code; what went wrong is on standard error.
 #[must_use]
@@ -21,8 +22,9 @@ pub fn run(cli: Cli) -> ExitCode {
     match cli.command {
         Command::Serve(args) => serve::run(args),
         Command::Check(args) => check::run(&args),
+        Command::Test(args) => test::run(&args),
         Command::Policy(args) => policy::run(&args),
-        Command::Certs(args) => certs::run(&args),
         Command::Registration(args) => registration::registration(&args),
+        Command::Certs(args) => certs::run(&args),
     }
 }

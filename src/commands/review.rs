@@ -1,4 +1,4 @@
-//! The AdmissionReview that an API server would send for an update of one file's object to another's.
+//! The AdmissionReview that an API server would send for what somebody does to an object.
 
 use std::fmt;
 
@@ -9,15 +9,15 @@ use super::documents::{Document, Identity};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Review<'a> {
+struct Review<'a, Old: ?Sized, New: ?Sized> {
     api_version: &'a str,
     kind: &'a str,
-    request: Request<'a>,
+    request: Request<'a, Old, New>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Request<'a> {
+struct Request<'a, Old: ?Sized, New: ?Sized> {
     uid: &'a str,
     kind: Kind<'a>,
     resource: Resource<'a>,
@@ -27,8 +27,10 @@ struct Request<'a> {
     namespace: &'a str,
     operation: &'a str,
     user_info: UserInfo<'a>,
-    object: &'a RawValue,
-    old_object: &'a RawValue,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    object: Option<&'a New>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    old_object: Option<&'a Old>,
     dry_run: bool,
 }
 
@@ -54,8 +56,53 @@ struct UserInfo<'a> {
     groups: &'a [String],
 }
 
+/// Who does what to which object.
+#[derive(Debug)]
+pub(crate) struct Asked<'a, Old: ?Sized, New: ?Sized> {
+    pub(crate) operation: &'a str,
+    pub(crate) identity: &'a Identity,
+    /// Group and resource.
+    pub(crate) resource: (&'a str, &'a str),
+    /// Empty for the main resource.
+    pub(crate) subresource: &'a str,
+    pub(crate) user: &'a str,
+    pub(crate) groups: &'a [String],
+    pub(crate) old: Option<&'a Old>,
+    pub(crate) new: Option<&'a New>,
+}
+
+impl<Old: Serialize + ?Sized, New: Serialize + ?Sized> Asked<'_, Old, New> {
+    /// The review, as JSON.
+    pub(crate) fn review(&self) -> Result<String, serde_json::Error> {
+        let (group, version) = group_version(&self.identity.api_version);
+        let (resource_group, resource) = self.resource;
+        // A Scale does not say of what it is one; v1 is the version of what the guard is for.
+        let resource_version = if self.subresource == "scale" { "v1" } else { version };
+        serde_json::to_string(&Review {
+            api_version: "admission.k8s.io/v1",
+            kind: "AdmissionReview",
+            request: Request {
+                uid: "check",
+                kind: Kind { group, version, name: &self.identity.kind },
+                resource: Resource { group: resource_group, version: resource_version, name: resource },
+                sub_resource: self.subresource,
+                name: &self.identity.name,
+                namespace: self.identity.namespace.as_deref().unwrap_or_default(),
+                operation: self.operation,
+                user_info: UserInfo { username: self.user, groups: self.groups },
+                object: self.new,
+                old_object: self.old,
+                dry_run: true,
+            },
+        })
+    }
+}
+
+/// The resource that a Scale is taken for one of: what the guard is for.
+pub(crate) const SCALED: (&str, &str) = ("kubeflow.org", "pytorchjobs");
+
 /// The review of an update, as JSON.
-pub(super) fn update(
+pub(crate) fn update(
     old: &Document,
     new: &Document,
     identity: &Identity,
@@ -63,48 +110,33 @@ pub(super) fn update(
     user: &str,
     groups: &[String],
 ) -> Result<String, serde_json::Error> {
-    let (group, version) = identity.api_version.split_once('/').unwrap_or(("", &identity.api_version));
-    let resource = plural(&identity.kind);
-    let resource = if subresource == "scale" {
-        // A Scale does not say of what it is one; here it is of what the guard is for.
-        Resource { group: "kubeflow.org", version: "v1", name: "pytorchjobs" }
-    } else {
-        Resource { group, version, name: &resource }
-    };
-    serde_json::to_string(&Review {
-        api_version: "admission.k8s.io/v1",
-        kind: "AdmissionReview",
-        request: Request {
-            uid: "check",
-            kind: Kind { group, version, name: &identity.kind },
-            resource,
-            sub_resource: subresource,
-            name: &identity.name,
-            namespace: identity.namespace.as_deref().unwrap_or_default(),
-            operation: "UPDATE",
-            user_info: UserInfo { username: user, groups },
-            object: &new.json,
-            old_object: &old.json,
-            dry_run: true,
-        },
-    })
+    let (group, resource) = resource_of(identity);
+    let resource = if subresource == "scale" { SCALED } else { (group, resource.as_str()) };
+    let (old, new): (Option<&RawValue>, Option<&RawValue>) = (Some(&old.json), Some(&new.json));
+    Asked { operation: "UPDATE", identity, resource, subresource, user, groups, old, new }.review()
 }
 
-/// A kind's resource, guessed as Kubernetes' own tools do where they cannot ask a server.
-fn plural(kind: &str) -> String {
-    let singular = kind.to_lowercase();
-    if let Some(stem) = singular.strip_suffix('y') {
+fn group_version(api_version: &str) -> (&str, &str) {
+    api_version.split_once('/').unwrap_or(("", api_version))
+}
+
+/// Group and resource of an object: its kind's plural, guessed as Kubernetes' own tools do where they cannot ask a
+/// server.
+pub(crate) fn resource_of(identity: &Identity) -> (&str, String) {
+    let singular = identity.kind.to_lowercase();
+    let plural = if let Some(stem) = singular.strip_suffix('y') {
         format!("{stem}ies")
     } else if singular.ends_with('s') {
         format!("{singular}es")
     } else {
         format!("{singular}s")
-    }
+    };
+    (group_version(&identity.api_version).0, plural)
 }
 
 /// What a review is about, as kubectl names it: `pytorchjob.kubeflow.org/mnist`.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Subject {
+pub(crate) struct Subject {
     #[serde(default)]
     kind: Group,
     #[serde(default)]
@@ -124,7 +156,7 @@ struct Group {
 
 impl Subject {
     /// What the review says of it; nothing where it says nothing.
-    pub(super) fn of(review: &str) -> Self {
+    pub(crate) fn of(review: &str) -> Self {
         #[derive(Deserialize)]
         struct Saved {
             request: Subject,
@@ -133,7 +165,7 @@ impl Subject {
     }
 
     /// The resource with its group: `pytorchjobs.kubeflow.org`.
-    pub(super) fn resource(&self) -> String {
+    pub(crate) fn resource(&self) -> String {
         self.resource.to_string()
     }
 }

@@ -46,9 +46,10 @@ pub(crate) fn pages() -> Vec<Page> {
 impl Page {
     fn read(path: PathBuf) -> Self {
         let mut page = Self { path, blocks: Vec::new() };
+        let text = page.text();
         let blocks = &mut page.blocks;
         let mut open = false;
-        for (number, line) in page.text().lines().enumerate() {
+        for (number, line) in text.lines().enumerate() {
             match line.trim_start().strip_prefix("```") {
                 Some(info) if !open => {
                     let mut words = info.split_whitespace().map(str::to_owned);

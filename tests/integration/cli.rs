@@ -100,11 +100,13 @@ fn helps() {
     Usage: pytorchjob-guard <COMMAND>
 
     Commands:
-      serve   Serve the webhook over TLS
-      check   Decide one update offline, as the webhook would
-      policy  See, check and try policies
-      certs   Make a CA and a serving certificate
-      help    Print this message or the help of the given subcommand(s)
+      serve         Serve the webhook over TLS
+      check         Decide one update offline, as the webhook would
+      test          Run the tests of a policy
+      policy        See, check and try policies
+      registration  Print the ValidatingWebhookConfiguration that has an API server ask the guard
+      certs         Make a CA and a serving certificate
+      help          Print this message or the help of the given subcommand(s)
 
     Options:
       -h, --help     Print help

@@ -17,6 +17,7 @@ mod properties;
 mod purity;
 mod reference;
 mod review;
+mod suites;
 mod support;
 mod tls;
 mod tree;

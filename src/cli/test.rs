@@ -1,0 +1,69 @@
+//! `test`'s arguments.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// The arguments of `test`.
+///
+/// Exit 0: every case passes. 1: some case fails, or coverage that is required is missing. 2: a suite or a policy is
+/// bad, or there is nothing to run; the good suites run all the same.
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+#[command(
+    after_help = "Exit codes: 0 every case passes, 1 some do not, 2 a suite or a policy is bad; good suites run all the same."
+)]
+pub struct TestArgs {
+    /// Suites (kind PolicyTest), or folders in which to look for them: *.yaml, *.yml and *.json; - is standard input.
+    #[arg(value_name = "PATH", required_unless_present = "init")]
+    pub paths: Vec<PathBuf>,
+    /// What to print.
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub output: Report,
+    /// Run only cases with this text in `SUITE PATH :: CASE NAME`.
+    #[arg(long, value_name = "TEXT")]
+    pub filter: Option<String>,
+    /// Stop at the first case that fails.
+    #[arg(long)]
+    pub fail_fast: bool,
+    /// Print the names of the cases, and run none.
+    #[arg(long, conflicts_with_all = ["output", "fail_fast", "coverage", "require_coverage"])]
+    pub list: bool,
+    /// Name the parts of each policy that no case exercises both ways: fails without, and shows where it ends. The exit
+    /// code stays as it is.
+    #[arg(long)]
+    pub coverage: bool,
+    /// Like --coverage, and exit 1 where something is named.
+    #[arg(long)]
+    pub require_coverage: bool,
+    /// When to colour the text.
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
+    /// Write a first suite and its job into this folder, to go on from.
+    #[arg(long, value_name = "DIR", exclusive = true)]
+    pub init: Option<PathBuf>,
+}
+
+/// What `test` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Report {
+    /// For people: a line for each suite, and the cases that fail.
+    Text,
+    /// A PolicyTestReport.
+    Json,
+    /// JUnit's XML, which CI systems read.
+    Junit,
+    /// The Test Anything Protocol, version 14.
+    Tap,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal; `NO_COLOR` and `CLICOLOR_FORCE` are respected.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}

@@ -1,0 +1,199 @@
+//! `test`: the tests of a policy.
+
+use std::{
+    env, fmt,
+    io::{self, BufWriter, IsTerminal as _, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::{
+    cli::{Color, Report, TestArgs},
+    suites::{self, Coverage, Found, InitError, Run, Selection, Styles},
+};
+
+/// A run that takes longer shows how far it is.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Exit 0: every case passes, 1: some do not, 2: a suite is bad or there was nothing to run.
+pub(super) fn run(args: &TestArgs) -> ExitCode {
+    let ended = match (&args.init, args.list) {
+        (Some(folder), _) => init(folder),
+        (None, true) => list(args),
+        (None, false) => test(args),
+    };
+    match ended {
+        Ok(ending) => ExitCode::from(ending as u8),
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// How it ends, as an exit code.
+#[derive(Debug, Clone, Copy)]
+enum Ending {
+    Passed = 0,
+    Failed = 1,
+    Bad = 2,
+}
+
+/// Why nothing was run.
+#[derive(Debug, thiserror::Error)]
+enum TestError {
+    #[error(transparent)]
+    Init(#[from] InitError),
+    #[error("no suite in {}: a suite is a YAML or JSON file of kind PolicyTest; --init DIR writes a first one", Paths(.0))]
+    NoSuite(Vec<PathBuf>),
+    #[error("--filter {0}: no case is called so; --list shows their names")]
+    NoCase(String),
+    #[error("standard output: {0}")]
+    Output(#[from] io::Error),
+}
+
+/// Paths in a sentence.
+struct Paths<'a>(&'a [PathBuf]);
+
+impl fmt::Display for Paths<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, path) in self.0.iter().enumerate() {
+            write!(f, "{}{}", if at == 0 { "" } else { ", " }, path.display())?;
+        }
+        Ok(())
+    }
+}
+
+fn init(folder: &Path) -> Result<Ending, TestError> {
+    for path in suites::init(folder)? {
+        eprintln!("wrote {}", path.display());
+    }
+    eprintln!("next: pytorchjob-guard test {}", folder.display());
+    Ok(Ending::Passed)
+}
+
+/// What is at the paths, with what is wrong with it on standard error.
+fn found(args: &TestArgs) -> Result<Found, TestError> {
+    let found = suites::find(&args.paths);
+    for problem in &found.problems {
+        eprintln!("error: {problem}");
+    }
+    if found.suites.is_empty() && found.problems.is_empty() {
+        return Err(TestError::NoSuite(args.paths.clone()));
+    }
+    Ok(found)
+}
+
+fn selection(args: &TestArgs) -> Selection<'_> {
+    Selection { filter: args.filter.as_deref(), fail_fast: args.fail_fast }
+}
+
+/// How many cases are selected: at least one, unless all suites are bad.
+fn selected(args: &TestArgs, found: &Found) -> Result<usize, TestError> {
+    let selection = selection(args);
+    let of_suite = |suite: &suites::Suite| suite.cases.iter().filter(|case| selection.selects(suite, case)).count();
+    match (found.suites.iter().map(of_suite).sum(), &args.filter) {
+        (0, Some(filter)) if !found.suites.is_empty() => Err(TestError::NoCase(filter.clone())),
+        (count, _) => Ok(count),
+    }
+}
+
+fn list(args: &TestArgs) -> Result<Ending, TestError> {
+    let found = found(args)?;
+    selected(args, &found)?;
+    let mut out = BufWriter::new(io::stdout().lock());
+    for suite in &found.suites {
+        for case in suite.cases.iter().filter(|case| selection(args).selects(suite, case)) {
+            writeln!(out, "{} :: {}", suite.name, case.name)?;
+        }
+    }
+    out.flush()?;
+    Ok(if found.problems.is_empty() { Ending::Passed } else { Ending::Bad })
+}
+
+fn test(args: &TestArgs) -> Result<Ending, TestError> {
+    let begun = Instant::now();
+    let found = found(args)?;
+    let mut progress = Progress::new(selected(args, &found)?, begun);
+    let mut run = Run::new(&found, selection(args), || progress.step());
+    progress.end();
+    for problem in &run.problems[found.problems.len()..] {
+        eprintln!("error: {problem}");
+    }
+    // A run that ended early says nothing of what its other cases exercise.
+    let coverage =
+        if (args.coverage || args.require_coverage) && run.is_complete() { Coverage::of(&run) } else { Vec::new() };
+    run.elapsed = begun.elapsed();
+    report(args, &run, &coverage)?;
+    let is_missing = args.require_coverage && coverage.iter().any(|coverage| !coverage.gaps.is_empty());
+    Ok(if !run.problems.is_empty() {
+        Ending::Bad
+    } else if run.failed() || is_missing {
+        Ending::Failed
+    } else {
+        Ending::Passed
+    })
+}
+
+fn report(args: &TestArgs, run: &Run<'_>, coverage: &[Coverage]) -> Result<(), TestError> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    match args.output {
+        Report::Text => suites::text(run, coverage, Styles { color: is_colored(args.color) }, &mut out)?,
+        Report::Json => suites::json(run, coverage, &mut out)?,
+        Report::Junit => suites::junit(run, &mut out)?,
+        Report::Tap => suites::tap(run, coverage, &mut out)?,
+    }
+    // JUnit has no place for it.
+    if args.output == Report::Junit {
+        for coverage in coverage {
+            for gap in &coverage.gaps {
+                eprintln!("coverage of {}: {gap}", coverage.policy_name);
+            }
+        }
+    }
+    Ok(out.flush()?)
+}
+
+/// <https://no-color.org> and <https://bixense.com/clicolors>.
+fn is_colored(color: Color) -> bool {
+    let is_set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0");
+    match color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto if env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) => false,
+        Color::Auto if is_set("CLICOLOR_FORCE") => true,
+        Color::Auto => io::stdout().is_terminal() && env::var_os("TERM").is_none_or(|term| term != "dumb"),
+    }
+}
+
+/// How far a long run is, on the terminal of somebody who waits for it.
+struct Progress {
+    bar: ProgressBar,
+    begun: Instant,
+    is_wanted: bool,
+}
+
+impl Progress {
+    fn new(cases: usize, begun: Instant) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(cases as u64), ProgressDrawTarget::hidden());
+        let style = ProgressStyle::with_template("{bar:40} {pos}/{len} cases, {eta} left");
+        let bar = style.map_or(bar.clone(), |style| bar.with_style(style));
+        // Some CI systems give their jobs a terminal.
+        let is_wanted = io::stderr().is_terminal() && env::var_os("CI").is_none();
+        Self { bar, begun, is_wanted }
+    }
+
+    fn step(&mut self) {
+        if self.is_wanted && self.bar.is_hidden() && self.begun.elapsed() > PATIENCE {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        self.bar.inc(1);
+    }
+
+    fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+}

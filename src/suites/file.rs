@@ -1,0 +1,225 @@
+//! The format of a suite, and the documents of a file.
+
+use std::{borrow::Cow, path::Path};
+
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+use serde_saphyr::Spanned;
+
+use super::{case::Verdict, load::Suite, problem::Problem};
+use crate::commands::documents::{self, DocumentError};
+
+const API_VERSION: &str = "pytorchjob-guard/v1";
+const KIND: &str = "PolicyTest";
+
+/// A suite as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct SuiteFile {
+    api_version: Spanned<String>,
+    kind: Spanned<String>,
+    pub(super) policy: Spanned<String>,
+    pub(super) base: Option<Spanned<Value>>,
+    pub(super) cases: Spanned<Vec<Spanned<CaseFile>>>,
+}
+
+/// A case as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct CaseFile {
+    pub(super) name: Spanned<String>,
+    pub(super) base_patch: Option<Spanned<Map<String, Value>>>,
+    pub(super) patch: Option<Spanned<Map<String, Value>>>,
+    pub(super) json_patch: Option<Spanned<Vec<Spanned<Value>>>>,
+    pub(super) object: Option<Spanned<Value>>,
+    pub(super) review: Option<Spanned<Value>>,
+    pub(super) user: Option<Spanned<String>>,
+    pub(super) groups: Option<Spanned<Vec<String>>>,
+    pub(super) subresource: Option<Spanned<String>>,
+    pub(super) operation: Option<Spanned<Operation>>,
+    pub(super) expect: Verdict,
+    pub(super) fields: Option<Spanned<Vec<Spanned<String>>>>,
+}
+
+/// What is done to the object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub(super) enum Operation {
+    Create,
+    #[default]
+    Update,
+    Delete,
+    Connect,
+}
+
+impl Operation {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Create => "CREATE",
+            Self::Update => "UPDATE",
+            Self::Delete => "DELETE",
+            Self::Connect => "CONNECT",
+        }
+    }
+}
+
+/// What tells a suite from other documents.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Head {
+    api_version: Option<Value>,
+    kind: Option<Value>,
+}
+
+impl Head {
+    /// Whether the document is meant as a suite of ours.
+    fn is_ours(&self) -> bool {
+        let api_version = self.api_version.as_ref().map(|value| value.as_str().unwrap_or_default());
+        self.kind.as_ref().and_then(Value::as_str) == Some(KIND)
+            && api_version.is_none_or(|api_version| api_version.starts_with("pytorchjob-guard/"))
+    }
+}
+
+/// The suites of a file, and what is wrong with others.
+///
+/// A file that was `named` must hold nothing but suites; in one that was come across in a folder, other documents are
+/// passed over.
+pub(super) fn read(path: &Path, named: bool) -> (Vec<Suite>, Vec<Problem>) {
+    let of_file = |error: &DocumentError| Problem::of_file(&path.display().to_string(), error);
+    let (file, bytes) = match documents::bytes(path) {
+        Ok(read) => read,
+        Err(error) => return (Vec::new(), vec![of_file(&error)]),
+    };
+    // Most files of a repository are not suites: they need not be UTF-8, nor YAML.
+    if !named && !mentions_kind(&bytes) {
+        return (Vec::new(), Vec::new());
+    }
+    let text = match documents::text(&file, &bytes) {
+        Ok(text) => text,
+        Err(error) => return (Vec::new(), vec![of_file(&error)]),
+    };
+    let chunks = chunks(text);
+    let (mut suites, mut problems) = (Vec::new(), Vec::new());
+    if chunks.is_empty() && named {
+        problems.push(Problem::of_file(&file, format!("holds no {KIND}")));
+    }
+    for (at, chunk) in chunks.iter().enumerate() {
+        let name = if chunks.len() == 1 { file.clone() } else { format!("{file}#{}", at + 1) };
+        match document(&file, chunk, named).map(|parsed| parsed.map(|parsed| Suite::load(path, name, parsed))) {
+            Ok(None) => {}
+            Ok(Some(Ok(suite))) => suites.push(suite),
+            Ok(Some(Err(found))) => problems.extend(found),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    (suites, problems)
+}
+
+/// The suite in a document; none where it is of another kind and may be.
+fn document(file: &str, text: &str, named: bool) -> Result<Option<SuiteFile>, Problem> {
+    if !named && !mentions_kind(text.as_bytes()) {
+        return Ok(None);
+    }
+    let error = match yaml::<SuiteFile>(text) {
+        Ok(suite) if suite.kind.value == KIND && suite.api_version.value == API_VERSION => return Ok(Some(suite)),
+        Ok(suite) if suite.kind.value != KIND => {
+            Problem::at(file, suite.kind.referenced, format!("kind: write {KIND}"))
+        }
+        Ok(suite) => Problem::at(file, suite.api_version.referenced, format!("apiVersion: write {API_VERSION}")),
+        Err(error) => Problem::yaml(file, &error),
+    };
+    match yaml::<Head>(text) {
+        Ok(head) if head.is_ours() => Err(error),
+        Ok(_) if !named => Ok(None),
+        Ok(Head { kind: Some(Value::String(kind)), .. }) if kind != KIND => {
+            let message = format!("kind: {kind} is no suite; write {KIND}");
+            Err(Problem { message, ..error })
+        }
+        // It is no YAML: a template, or a suite with a mistake.
+        Err(_) if !named && !is_meant_as_suite(text) => Ok(None),
+        Ok(_) | Err(_) => Err(error),
+    }
+}
+
+/// YAML as kubectl reads it, see [`documents`].
+fn yaml<T: DeserializeOwned>(text: &str) -> Result<T, serde_saphyr::Error> {
+    // Ten thousand cases are more than what the default allows.
+    let budget = serde_saphyr::budget! { max_nodes: 8_000_000, max_events: 16_000_000 };
+    let options = serde_saphyr::options! { legacy_octal_numbers: true, with_snippet: false, budget: budget };
+    serde_saphyr::from_str_with_options(text, options)
+}
+
+fn mentions_kind(text: &[u8]) -> bool {
+    text.windows(KIND.len()).any(|word| word == KIND.as_bytes())
+}
+
+/// Whether a text that cannot be read says that it is a suite.
+fn is_meant_as_suite(text: &str) -> bool {
+    text.lines().any(|line| {
+        let value = line.strip_prefix("kind:").or_else(|| line.trim_start().strip_prefix("\"kind\":"));
+        value.is_some_and(|value| value.trim().trim_end_matches(',').trim_matches(['"', '\'']) == KIND)
+    })
+}
+
+/// The documents of a YAML stream that hold anything, each with as many empty lines before it as keep its line numbers.
+///
+/// Cut here and not by the reader, which gives up at the first bad one.
+fn chunks(text: &str) -> Vec<Cow<'_, str>> {
+    if text.trim_start().starts_with('{') {
+        return vec![Cow::Borrowed(text)];
+    }
+    let mut chunks = Vec::new();
+    // The document's beginning in bytes, and how many lines are before it.
+    let (mut start, mut before) = (0, 0);
+    let (mut offset, mut has_content) = (0, false);
+    let mut end = |start: usize, end: usize, before: usize| {
+        chunks.push(if before == 0 {
+            Cow::Borrowed(&text[start..end])
+        } else {
+            Cow::Owned("\n".repeat(before) + &text[start..end])
+        });
+    };
+    for (line_number, line) in text.split_inclusive('\n').enumerate() {
+        if is_marker(line) {
+            if has_content {
+                end(start, offset, before);
+                has_content = false;
+            }
+            (start, before) = (offset, line_number);
+            has_content |= holds_anything(&line[3..]);
+        } else {
+            // A directive belongs to the document after it.
+            has_content |= holds_anything(line) && !line.starts_with('%');
+        }
+        offset += line.len();
+    }
+    if has_content {
+        end(start, text.len(), before);
+    }
+    chunks
+}
+
+/// `---` at the start of a line begins a document wherever it stands, as long as nothing is glued to it.
+fn is_marker(line: &str) -> bool {
+    line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
+}
+
+fn holds_anything(line: &str) -> bool {
+    let line = line.trim();
+    !line.is_empty() && !line.starts_with('#') && line != "..."
+}
+
+#[cfg(test)]
+mod tests {
+    use super::chunks;
+
+    #[test]
+    fn cuts_documents_and_keeps_their_lines() {
+        assert_eq!(chunks("a: 1\n---\nb: 1\n"), ["a: 1\n", "\n---\nb: 1\n"]);
+        assert_eq!(chunks("# only this\n---\na: 1\n---\n"), ["\n---\na: 1\n"]);
+        assert_eq!(chunks("--- {a: 1}\n--- # x\nb: 1\n...\n"), ["--- {a: 1}\n", "\n--- # x\nb: 1\n...\n"]);
+        assert_eq!(chunks("a: |\n  ---\n  x\n"), ["a: |\n  ---\n  x\n"]);
+        assert_eq!(chunks("{\"a\":\n---1}"), ["{\"a\":\n---1}"]);
+        assert_eq!(chunks("\n# nothing\n---\n"), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,298 @@
+//! A suite as it is written into one that can be run, or all that is wrong with it.
+
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use json_patch::PatchOperation;
+use serde_json::{Value, value::to_raw_value};
+use serde_saphyr::{Location, Spanned};
+
+use super::{
+    case::{Base, Case, CaseError, Edit},
+    file::{CaseFile, Operation, SuiteFile},
+    problem::{Problem, place},
+};
+use crate::{
+    admission::{Pattern, PatternToken, Policy},
+    commands::documents::Document,
+};
+
+/// A suite that can be run.
+#[derive(Debug)]
+pub struct Suite {
+    /// Its file's path; behind it `#2` where the second document of the file is meant.
+    pub name: String,
+    /// The policy's name where it is a built-in one, else its file's path.
+    pub policy_name: String,
+    /// At least one.
+    pub cases: Vec<Case>,
+    pub(super) file: String,
+    pub(super) policy: Policy,
+    /// The same for suites of the same policy, from wherever they name it.
+    pub(super) policy_id: PathBuf,
+    pub(super) base: Option<Base>,
+}
+
+impl Suite {
+    /// Checks what the types of the format do not say, and reads the files that the suite names.
+    pub(super) fn load(path: &Path, name: String, parsed: SuiteFile) -> Result<Self, Vec<Problem>> {
+        let mut loader = Loader { path, file: path.display().to_string(), problems: Vec::new() };
+        let policy = loader.policy(&parsed.policy);
+        let has_base = parsed.base.is_some();
+        let base = parsed.base.and_then(|base| loader.base(&base));
+        if parsed.cases.value.is_empty() {
+            loader.wrong(parsed.cases.referenced, "cases: write at least one");
+        }
+        let mut names = HashMap::new();
+        let mut cases = Vec::with_capacity(parsed.cases.value.len());
+        for Spanned { value: written, referenced, .. } in parsed.cases.value {
+            loader.check_name(&written.name, &mut names);
+            let operations = written.json_patch.as_ref().map(|patch| spans(&patch.value)).unwrap_or_default();
+            let Some(case) = loader.case(written, referenced) else { continue };
+            if !has_base && !matches!(case.edit, Edit::Review(_)) {
+                loader.wrong(referenced, CaseError::NoBase.to_string());
+            }
+            if let (true, Some(base), Some(named)) = (case.can_fail(), &base, &policy)
+                && let Err(error) = case.review(Some(base), &named.policy)
+            {
+                let at = match &error {
+                    CaseError::JsonPatch { operation, .. } => operations.get(*operation).copied(),
+                    _ => None,
+                };
+                loader.wrong(at.unwrap_or(referenced), error.to_string());
+            }
+            cases.push(case);
+        }
+        match policy {
+            Some(Named { policy, name: policy_name, id: policy_id }) if loader.problems.is_empty() => {
+                Ok(Self { name, policy_name, cases, file: loader.file, policy, policy_id, base })
+            }
+            _ => {
+                loader.problems.sort_by_key(|problem| problem.at);
+                Err(loader.problems)
+            }
+        }
+    }
+}
+
+impl Suite {
+    /// The review of each case, as the webhook would get it.
+    pub fn reviews(&self) -> impl Iterator<Item = String> {
+        let review = |case: &Case| case.review(self.base.as_ref(), &self.policy).map(Cow::into_owned);
+        // While it was loaded, each could be made.
+        self.cases.iter().filter_map(move |case| review(case).ok())
+    }
+}
+
+fn spans<T>(values: &[Spanned<T>]) -> Vec<Location> {
+    values.iter().map(|value| value.referenced).collect()
+}
+
+/// A policy, what messages call it, and what tells it from others.
+struct Named {
+    policy: Policy,
+    name: String,
+    id: PathBuf,
+}
+
+struct Loader<'p> {
+    path: &'p Path,
+    file: String,
+    problems: Vec<Problem>,
+}
+
+impl Loader<'_> {
+    fn wrong(&mut self, at: Location, message: impl Into<String>) {
+        self.problems.push(Problem::at(&self.file, at, message));
+    }
+
+    /// Takes what could be made; notes why it could not.
+    fn taken<T>(&mut self, at: Location, made: Result<T, String>) -> Option<T> {
+        made.map_err(|message| self.wrong(at, message)).ok()
+    }
+
+    /// The built-in policy of that name, else the one in a file beside the suite.
+    fn policy(&mut self, written: &Spanned<String>) -> Option<Named> {
+        if let Some(policy) = Policy::builtin(&written.value) {
+            return Some(Named { policy, name: written.value.clone(), id: PathBuf::from(&written.value) });
+        }
+        let path = self.path.with_file_name(&written.value);
+        let name = path.display().to_string();
+        let policy = fs::read_to_string(&path)
+            .map_err(|error| {
+                let built_in: Vec<_> = Policy::builtin_names().collect();
+                format!("policy: none of the built-in ones ({}), and {name}: {error}", built_in.join(", "))
+            })
+            .and_then(|text| Policy::parse(&text).map_err(|error| format!("policy: {name}: {error}")));
+        let policy = self.taken(written.referenced, policy)?;
+        Some(Named { policy, name, id: path.canonicalize().unwrap_or(path) })
+    }
+
+    fn base(&mut self, written: &Spanned<Value>) -> Option<Base> {
+        let document = self.document("base", written)?;
+        let identity = document.identity().map_err(|error| match &document.name[..] {
+            "base" => error.to_string(),
+            _ => format!("base: {error}"),
+        });
+        let base = identity.and_then(|identity| {
+            let value = serde_json::from_str(document.json.get());
+            value
+                .map_err(CaseError::Json)
+                .and_then(|value| Base::new(value, identity))
+                .map_err(|error| error.to_string())
+        });
+        self.taken(written.referenced, base)
+    }
+
+    /// What stands behind a key that takes an object, or the path of a file with one.
+    fn document(&mut self, key: &str, written: &Spanned<Value>) -> Option<Document> {
+        let document = match &written.value {
+            Value::String(file) => {
+                Document::read(&self.path.with_file_name(file)).map_err(|error| format!("{key}: {error}"))
+            }
+            Value::Object(_) => to_raw_value(&written.value)
+                .map(|json| Document { name: key.to_owned(), json })
+                .map_err(|error| format!("{key}: {error}")),
+            _ => Err(format!("{key}: write the object itself, or the path of a file with it")),
+        };
+        self.taken(written.referenced, document)
+    }
+
+    fn check_name(&mut self, name: &Spanned<String>, names: &mut HashMap<String, u64>) {
+        // Reports have a line for each case.
+        if name.value.trim().is_empty() || name.value.chars().any(char::is_control) {
+            self.wrong(name.referenced, "name: write a name, on one line");
+        } else if let Some(line) = names.insert(name.value.clone(), name.referenced.line()) {
+            self.wrong(name.referenced, format!("name: the case in line {line} has it too; rename one"));
+        }
+    }
+
+    fn case(&mut self, written: CaseFile, at: Location) -> Option<Case> {
+        let before = self.problems.len();
+        self.check_keys(&written, at);
+        let operation = written.operation.as_ref().map(|operation| operation.value).unwrap_or_default();
+        let fields = self.fields(&written, at);
+        let edit = if self.problems.len() == before { self.edit(&written, operation) } else { None };
+        if self.problems.len() > before {
+            return None;
+        }
+        Some(Case {
+            name: written.name.value,
+            at: place(at),
+            expected: written.expect,
+            fields,
+            edit: edit?,
+            base_patch: written.base_patch.map(|patch| Value::Object(patch.value)),
+            operation,
+            subresource: written.subresource.map(|subresource| subresource.value).unwrap_or_default(),
+            user: written.user.map(|user| user.value).unwrap_or_default(),
+            groups: written.groups.map(|groups| groups.value).unwrap_or_default(),
+        })
+    }
+
+    /// Which keys go together.
+    fn check_keys(&mut self, written: &CaseFile, at: Location) {
+        let edits: Vec<_> = [
+            ("patch", written.patch.as_ref().map(|patch| patch.referenced)),
+            ("jsonPatch", written.json_patch.as_ref().map(|patch| patch.referenced)),
+            ("object", written.object.as_ref().map(|object| object.referenced)),
+            ("review", written.review.as_ref().map(|review| review.referenced)),
+        ]
+        .into_iter()
+        .filter_map(|(key, at)| at.map(|at| (key, at)))
+        .collect();
+        let deletes = written.operation.as_ref().is_some_and(|operation| operation.value == Operation::Delete);
+        match &edits[..] {
+            [] if deletes => {}
+            [] => self.wrong(at, "an edit is missing: write patch, jsonPatch, object or review"),
+            [("review", _)] => self.check_keys_of_review(written),
+            [(key, at)] if deletes => self.wrong(*at, format!("{key}: a DELETE has no new object; take it away")),
+            [_] => {}
+            [(first, _), (second, at), ..] => {
+                self.wrong(*at, format!("{second}: a case has one edit, and there is {first} already; take one away"));
+            }
+        }
+    }
+
+    fn check_keys_of_review(&mut self, written: &CaseFile) {
+        let said = [
+            ("basePatch", written.base_patch.as_ref().map(|patch| patch.referenced)),
+            ("user", written.user.as_ref().map(|user| user.referenced)),
+            ("groups", written.groups.as_ref().map(|groups| groups.referenced)),
+            ("subresource", written.subresource.as_ref().map(|subresource| subresource.referenced)),
+            ("operation", written.operation.as_ref().map(|operation| operation.referenced)),
+        ];
+        for (key, at) in said {
+            if let Some(at) = at {
+                self.wrong(at, format!("{key}: the review says that itself; take it away"));
+            }
+        }
+    }
+
+    /// The fields that are expected, sorted.
+    fn fields(&mut self, written: &CaseFile, at: Location) -> Vec<String> {
+        let expect = written.expect.name();
+        let fields = match (&written.fields, written.expect.has_fields()) {
+            (Some(fields), true) if !fields.value.is_empty() => fields,
+            (Some(fields), true) => {
+                self.wrong(fields.referenced, format!("fields: name at least one that is {expect}"));
+                return Vec::new();
+            }
+            (None, true) => {
+                self.wrong(at, format!("fields is missing: name each field that is {expect}"));
+                return Vec::new();
+            }
+            (Some(fields), false) => {
+                self.wrong(fields.referenced, format!("fields: {expect} has none; take them away"));
+                return Vec::new();
+            }
+            (None, false) => return Vec::new(),
+        };
+        let mut sorted: Vec<String> = Vec::with_capacity(fields.value.len());
+        for Spanned { value: field, referenced, .. } in &fields.value {
+            match Pattern::parse(field) {
+                Err(error) => self.wrong(*referenced, format!("fields: \"{field}\" is no field path: {error}")),
+                Ok(path) if path.tokens().contains(&PatternToken::Any) => {
+                    self.wrong(*referenced, "fields: a case names each field itself; write it in place of *");
+                }
+                Ok(_) if sorted.contains(field) => {
+                    self.wrong(*referenced, format!("fields: {field} is named twice; take one away"));
+                }
+                Ok(_) => sorted.push(field.clone()),
+            }
+        }
+        sorted.sort();
+        sorted
+    }
+
+    fn edit(&mut self, written: &CaseFile, operation: Operation) -> Option<Edit> {
+        if let Some(patch) = &written.patch {
+            return Some(Edit::Patch(Value::Object(patch.value.clone())));
+        }
+        if let Some(patch) = &written.json_patch {
+            return self.operations(&patch.value).map(Edit::JsonPatch);
+        }
+        if let Some(written) = &written.object {
+            let document = self.document("object", written)?;
+            let object = serde_json::from_str(document.json.get()).map_err(|error| format!("object: {error}"));
+            return self.taken(written.referenced, object).map(Edit::Object);
+        }
+        if let Some(written) = &written.review {
+            return self.document("review", written).map(|document| Edit::Review(document.json.get().to_owned()));
+        }
+        (operation == Operation::Delete).then_some(Edit::Delete)
+    }
+
+    fn operations(&mut self, written: &[Spanned<Value>]) -> Option<Vec<PatchOperation>> {
+        let mut operations = Vec::with_capacity(written.len());
+        for Spanned { value, referenced, .. } in written {
+            let operation = serde_json::from_value(value.clone()).map_err(|error| format!("jsonPatch: {error}"));
+            operations.push(self.taken(*referenced, operation)?);
+        }
+        Some(operations)
+    }
+}

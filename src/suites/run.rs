@@ -1,0 +1,242 @@
+//! Runs cases, and tells what became of them.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::{
+    case::{Case, CaseError, Verdict},
+    find::Found,
+    load::Suite,
+    problem::Problem,
+};
+use crate::{
+    admission::{self, Outcome, Policy, ValidationAction},
+    commands::review::Subject,
+};
+
+/// Which cases are run.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Selection<'a> {
+    /// Only those with this text in `SUITE :: CASE`.
+    pub filter: Option<&'a str>,
+    /// None after the first that fails.
+    pub fail_fast: bool,
+}
+
+impl Selection<'_> {
+    /// Whether this case is among them.
+    #[must_use]
+    pub fn selects(&self, suite: &Suite, case: &Case) -> bool {
+        self.filter.is_none_or(|text| full_name(suite, case).contains(text))
+    }
+}
+
+/// What a case is called among those of all suites.
+#[must_use]
+pub(super) fn full_name(suite: &Suite, case: &Case) -> String {
+    format!("{} :: {}", suite.name, case.name)
+}
+
+/// What became of the suites.
+#[derive(Debug)]
+pub struct Run<'s> {
+    /// The suites with a case that was selected.
+    pub suites: Vec<SuiteReport<'s>>,
+    /// What is wrong with the suites that are not among them.
+    pub problems: Vec<Problem>,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// What became of a suite.
+#[derive(Debug)]
+pub struct SuiteReport<'s> {
+    /// The suite.
+    pub suite: &'s Suite,
+    /// The cases that were selected.
+    pub cases: Vec<CaseReport<'s>>,
+}
+
+/// What became of a case.
+#[derive(Debug)]
+pub struct CaseReport<'s> {
+    /// The case.
+    pub case: &'s Case,
+    /// What it came to; nothing where an earlier failure ended the run.
+    pub actual: Option<Actual>,
+}
+
+/// What the policy says of a case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actual {
+    /// What became of the request.
+    pub verdict: Verdict,
+    /// The fields that are violated, sorted.
+    pub fields: Vec<String>,
+    /// Why the policy has nothing to say, or what is bad about the request.
+    pub detail: Option<String>,
+    /// Whether the policy lists the resource.
+    pub applicable: bool,
+}
+
+/// How many cases went which way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub(super) passed: usize,
+    pub(super) failed: usize,
+    pub(super) not_run: usize,
+}
+
+impl CaseReport<'_> {
+    /// Whether the case came to what it expects.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        self.actual.as_ref().is_some_and(|actual| actual.is(self.case))
+    }
+
+    /// Whether the case came to something else.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        self.actual.as_ref().is_some_and(|actual| !actual.is(self.case))
+    }
+}
+
+impl SuiteReport<'_> {
+    pub(super) fn counts(&self) -> Counts {
+        let passed = self.cases.iter().filter(|case| case.passed()).count();
+        let failed = self.cases.iter().filter(|case| case.failed()).count();
+        Counts { passed, failed, not_run: self.cases.len() - passed - failed }
+    }
+
+    /// Whether every case of the suite was run, and the policy was about none of them. They would pass under any policy.
+    fn is_about_nothing(&self) -> bool {
+        self.cases.len() == self.suite.cases.len()
+            && self.cases.iter().all(|case| case.actual.as_ref().is_some_and(|actual| !actual.applicable))
+    }
+}
+
+impl<'s> Run<'s> {
+    /// Runs what is selected of the suites that were found, and calls `progress` after each case.
+    #[must_use]
+    pub fn new(found: &'s Found, selection: Selection<'_>, mut progress: impl FnMut()) -> Self {
+        let mut run = Self { suites: Vec::new(), problems: found.problems.clone(), elapsed: Duration::ZERO };
+        let mut goes_on = true;
+        for suite in &found.suites {
+            let selected = suite.cases.iter().filter(|case| selection.selects(suite, case));
+            let cases = selected.map(|case| {
+                let actual = if goes_on { Some(Actual::of(suite, case)?) } else { None };
+                progress();
+                let report = CaseReport { case, actual };
+                goes_on &= !(selection.fail_fast && report.failed());
+                Ok(report)
+            });
+            let report = match cases.collect::<Result<Vec<_>, CaseError>>() {
+                Ok(cases) if cases.is_empty() => continue,
+                Ok(cases) => SuiteReport { suite, cases },
+                Err(error) => {
+                    run.problems.push(Problem::of_file(&suite.file, error));
+                    continue;
+                }
+            };
+            if report.is_about_nothing() {
+                let detail = report.cases[0].actual.as_ref().and_then(|actual| actual.detail.as_deref());
+                let message = format!("no case tests anything: {}", detail.unwrap_or_default());
+                run.problems.push(Problem::of_file(&suite.file, message));
+            } else {
+                run.suites.push(report);
+            }
+        }
+        run
+    }
+
+    /// Whether some case failed.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        self.suites.iter().any(|suite| suite.counts().failed > 0)
+    }
+
+    /// Whether every case that was selected was run.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.suites.iter().all(|suite| suite.counts().not_run == 0)
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        let mut all = Counts::default();
+        for Counts { passed, failed, not_run } in self.suites.iter().map(SuiteReport::counts) {
+            all.passed += passed;
+            all.failed += failed;
+            all.not_run += not_run;
+        }
+        all
+    }
+
+    /// How many files are bad.
+    pub(super) fn bad_files(&self) -> usize {
+        let mut files: Vec<_> = self.problems.iter().map(|problem| &problem.file).collect();
+        files.sort();
+        files.dedup();
+        files.len()
+    }
+}
+
+impl Actual {
+    /// What the suite's policy says of a case.
+    pub(super) fn of(suite: &Suite, case: &Case) -> Result<Self, CaseError> {
+        let review = case.review(suite.base.as_ref(), &suite.policy)?;
+        Ok(Self::judged(&review, &suite.policy))
+    }
+
+    /// What a policy says of a review: the way of the webhook.
+    pub(super) fn judged(review: &str, policy: &Policy) -> Self {
+        let plain = |verdict| Self { verdict, fields: Vec::new(), detail: None, applicable: true };
+        let answer = match admission::answer(review.as_bytes(), policy) {
+            Ok(answer) => answer,
+            // HTTP 400, and no review to answer with.
+            Err(error) => return Self { detail: Some(error.to_string()), ..plain(Verdict::BadRequest) },
+        };
+        match answer.decision.outcome {
+            Outcome::Allowed => plain(Verdict::Allowed),
+            Outcome::NotApplicable => {
+                let resource = Subject::of(review).resource();
+                let detail = Some(format!("the policy {} is not about {resource}", policy.name()));
+                Self { detail, applicable: false, ..plain(Verdict::Allowed) }
+            }
+            Outcome::BadRequest => Self { detail: message(&answer.body), ..plain(Verdict::BadRequest) },
+            outcome @ (Outcome::Denied | Outcome::Tolerated) => {
+                let verdict = if outcome == Outcome::Denied {
+                    Verdict::Denied
+                } else if policy.actions.contains(&ValidationAction::Warn) {
+                    Verdict::Warned
+                } else {
+                    Verdict::Audited
+                };
+                let fields = answer.decision.violations.into_iter().map(|violation| violation.path).collect();
+                Self { fields, ..plain(verdict) }
+            }
+        }
+    }
+
+    /// Whether it is what the case expects.
+    pub(super) fn is(&self, case: &Case) -> bool {
+        self.verdict == case.expected && self.fields == case.fields
+    }
+}
+
+/// The message of an answer.
+fn message(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Answered {
+        response: Response,
+    }
+    #[derive(Deserialize)]
+    struct Response {
+        status: Status,
+    }
+    #[derive(Deserialize)]
+    struct Status {
+        message: String,
+    }
+    serde_json::from_slice::<Answered>(body).ok().map(|answered| answered.response.status.message)
+}

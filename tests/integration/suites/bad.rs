@@ -1,0 +1,301 @@
+//! Bad suites: exit code 2, and a message that names the file, the line and the column. Good ones run all the same.
+
+use insta::assert_snapshot;
+
+use super::{Folder, HEAD, suite};
+
+/// What is said of a suite with these cases.
+fn says(cases: &str) -> String {
+    suite(cases).test(&["suite.yaml"])
+}
+
+#[test]
+fn keys() {
+    assert_snapshot!(says("  - {name: a, patch: {}, expect: Allowed, fieldss: []}\n"), @"
+    exit code 2
+    --- output
+    0 passed, 0 failed, 1 bad file in T s
+    --- error output
+    error: suite.yaml: line 6, column 43: unknown field `fieldss`, expected one of name, basePatch, patch, jsonPatch, object, review, user, groups, subresource, operation, expect, fields
+    ");
+    assert_snapshot!(says("  - {name: a, patch: {}}\n"), @"
+    exit code 2
+    --- output
+    0 passed, 0 failed, 1 bad file in T s
+    --- error output
+    error: suite.yaml: line 6, column 15: missing field `expect`
+    ");
+    assert_snapshot!(says("  - {name: a, patch: {}, expect: Forbidden}\n"), @"
+    exit code 2
+    --- output
+    0 passed, 0 failed, 1 bad file in T s
+    --- error output
+    error: suite.yaml: line 6, column 34: unknown variant `Forbidden`, expected one of Allowed, Denied, Warned, Audited, BadRequest
+    ");
+    assert_snapshot!(says("  - {name: a, patch: [], expect: Allowed}\n"), @"
+    exit code 2
+    --- output
+    0 passed, 0 failed, 1 bad file in T s
+    --- error output
+    error: suite.yaml: line 6, column 22: expected mapping start
+    ");
+    assert_snapshot!(says("  - {name: a, patch: {}, operation: PATCH, expect: Allowed}\n"), @"
+    exit code 2
+    --- output
+    0 passed, 0 failed, 1 bad file in T s
+    --- error output
+    error: suite.yaml: line 6, column 37: unknown variant `PATCH`, expected one of CREATE, UPDATE, DELETE, CONNECT
+    ");
+    assert_snapshot!(says("  - {name: a, patch: {}, patch: {}, expect: Allowed}\n"), @"
+    exit code 2
+    --- output
+    0 passed, 0 failed, 1 bad file in T s
+    --- error output
+    error: suite.yaml: line 6, column 26: duplicate mapping key `patch` is not allowed here
+    ");
+    assert_snapshot!(says("  []\n"), @"
+    exit code 2
+    --- output
+    0 passed, 0 failed, 1 bad file in T s
+    --- error output
+    error: suite.yaml: line 6, column 3: cases: write at least one
+    ");
+    let headless = |from: &str, to: &str| {
+        let text = format!("{HEAD}  - {{name: a, patch: {{}}, expect: Allowed}}\n").replace(from, to);
+        Folder::new().with("suite.yaml", text).test(&["suite.yaml"])
+    };
+    assert_snapshot!(headless("policy: cci\n", ""), @"
+    exit code 2
+    --- output
+    0 passed, 0 failed, 1 bad file in T s
+    --- error output
+    error: suite.yaml: line 4, column 1: missing field `policy`
+    ");
+    assert_snapshot!(headless("/v1", "/v2"), @"
+    exit code 2
+    --- output
+    0 passed, 0 failed, 1 bad file in T s
+    --- error output
+    error: suite.yaml: line 1, column 13: apiVersion: write pytorchjob-guard/v1
+    ");
+    assert_snapshot!(headless("PolicyTest", "PolicyTests"), @"
+    exit code 2
+    --- output
+    0 passed, 0 failed, 1 bad file in T s
+    --- error output
+    error: suite.yaml: line 2, column 7: kind: PolicyTests is no suite; write PolicyTest
+    ");
+    assert_snapshot!(headless("base: job.yaml\n", ""), @"
+    exit code 2
+    --- output
+    0 passed, 0 failed, 1 bad file in T s
+    --- error output
+    error: suite.yaml: line 5, column 5: base is missing: only a case with a review does without
+    ");
+    assert_snapshot!(headless("base: job.yaml", "base: [job.yaml]"), @"
+    exit code 2
+    --- output
+    0 passed, 0 failed, 1 bad file in T s
+    --- error output
+    error: suite.yaml: line 4, column 7: base: write the object itself, or the path of a file with it
+    ");
+    assert_snapshot!(headless("base: job.yaml", "base: {kind: PyTorchJob}"), @"
+    exit code 2
+    --- output
+    0 passed, 0 failed, 1 bad file in T s
+    --- error output
+    error: suite.yaml: line 4, column 7: base: has no apiVersion
+    ");
+}
+
+#[test]
+fn every_mistake_of_a_suite_at_once() {
+    let said = says(
+        "
+  - name: two edits
+    patch: {}
+    object: {}
+    expect: Allowed
+  - name: no edit
+    expect: Allowed
+  - name: no edit
+    patch: {}
+    expect: Denied
+  - name: fields
+    patch: {}
+    expect: Denied
+    fields: [spec..a, 'spec.*', spec.b, spec.b]
+  - name: no fields
+    patch: {}
+    expect: Warned
+    fields: []
+  - name: fields of what is allowed
+    patch: {}
+    expect: Allowed
+    fields: [spec.a]
+  - name: \"two\\nlines\"
+    patch: {}
+    expect: Allowed
+  - name: a review says who
+    review: {kind: AdmissionReview}
+    user: jane
+    subresource: scale
+    expect: BadRequest
+  - name: a DELETE has no new object
+    operation: DELETE
+    patch: {}
+    expect: Allowed
+  - name: no such operation
+    jsonPatch: [{op: replcae, path: /spec}]
+    expect: Allowed
+",
+    );
+    assert_snapshot!(said, @r#"
+    exit code 2
+    --- output
+    0 passed, 0 failed, 1 bad file in T s
+    --- error output
+    error: suite.yaml: line 9, column 13: object: a case has one edit, and there is patch already; take one away
+    error: suite.yaml: line 11, column 5: an edit is missing: write patch, jsonPatch, object or review
+    error: suite.yaml: line 13, column 5: fields is missing: name each field that is Denied
+    error: suite.yaml: line 13, column 11: name: the case in line 11 has it too; rename one
+    error: suite.yaml: line 19, column 14: fields: "spec..a" is no field path: a field's name is missing
+    error: suite.yaml: line 19, column 23: fields: a case names each field itself; write it in place of *
+    error: suite.yaml: line 19, column 41: fields: spec.b is named twice; take one away
+    error: suite.yaml: line 23, column 13: fields: name at least one that is Warned
+    error: suite.yaml: line 27, column 13: fields: Allowed has none; take them away
+    error: suite.yaml: line 28, column 11: name: write a name, on one line
+    error: suite.yaml: line 33, column 11: user: the review says that itself; take it away
+    error: suite.yaml: line 34, column 18: subresource: the review says that itself; take it away
+    error: suite.yaml: line 38, column 12: patch: a DELETE has no new object; take it away
+    error: suite.yaml: line 41, column 17: jsonPatch: unknown variant `replcae`, expected one of `add`, `remove`, `replace`, `move`, `copy`, `test`
+    "#);
+}
+
+#[test]
+fn a_json_patch_that_does_not_apply() {
+    let said = says(
+        "
+  - name: the second operation is at fault
+    jsonPatch:
+      - {op: test, path: /metadata/name, value: mnist}
+      - {op: replace, path: /spec/nothing, value: s3cr3t}
+    expect: Allowed
+  - name: a test that fails
+    jsonPatch:
+      - {op: test, path: /spec/ttlSecondsAfterFinished, value: s3cr3t}
+    expect: Allowed
+",
+    );
+    assert_snapshot!(said, @"
+    exit code 2
+    --- output
+    0 passed, 0 failed, 1 bad file in T s
+    --- error output
+    error: suite.yaml: line 10, column 9: jsonPatch: operation 2 of /spec/nothing: path is invalid
+    error: suite.yaml: line 14, column 9: jsonPatch: operation 1 of /spec/ttlSecondsAfterFinished: value did not match
+    ");
+}
+
+#[test]
+fn no_scale() {
+    let replicas = "
+  - name: a
+    subresource: scale
+    basePatch: {spec: {pytorchReplicaSpecs: {Worker: null}}}
+    patch: {spec: {replicas: 2}}
+    expect: Denied
+    fields: [spec.replicas]
+";
+    assert_snapshot!(says(replicas), @"
+    exit code 2
+    --- output
+    0 passed, 0 failed, 1 bad file in T s
+    --- error output
+    error: suite.yaml: line 7, column 5: subresource: the base has no spec.pytorchReplicaSpecs.Worker.replicas, so it has no scale
+    ");
+    let other = "apiVersion: kubeflow.org/v1\nkind: TFJob\nmetadata: {name: a}\n";
+    assert_snapshot!(suite(&replicas.replace("    basePatch", "    #")).with("job.yaml", other).test(&["suite.yaml"]), @"
+    exit code 2
+    --- output
+    0 passed, 0 failed, 1 bad file in T s
+    --- error output
+    error: suite.yaml: line 7, column 5: subresource: scale takes a PyTorchJob or an autoscaling/v1 Scale for its base, not a TFJob
+    ");
+}
+
+#[test]
+fn files_that_a_suite_names() {
+    let folder = Folder::new()
+        .with("policy.yaml", "apiVersion: pytorchjob-guard/v1\nkind: UpdatePolicy\nname: x\nresources: []\n");
+    for (name, head) in [
+        ("a.yaml", HEAD.replace("policy: cci", "policy: cic")),
+        ("b.yaml", HEAD.replace("policy: cci", "policy: policy.yaml")),
+        ("c.yaml", HEAD.replace("job.yaml", "jbo.yaml")),
+        ("d.yaml", HEAD.replace("job.yaml", "policy.yaml")),
+    ] {
+        let text = format!("{head}  - {{name: a, patch: {{}}, expect: Allowed}}\n");
+        std::fs::write(folder.path().join(name), text).expect("a file");
+    }
+    let object = format!(
+        "{HEAD}  - {{name: a, object: nix.json, expect: Allowed}}\n  - {{name: b, review: nix.json, expect: Allowed}}\n"
+    );
+    let folder = folder.with("e.yaml", object);
+    assert_snapshot!(folder.test(&["a.yaml", "b.yaml", "c.yaml", "d.yaml", "e.yaml", "f.yaml"]), @"
+    exit code 2
+    --- output
+    0 passed, 0 failed, 6 bad files in T s
+    --- error output
+    error: a.yaml: line 3, column 9: policy: none of the built-in ones (cci, training-operator, kueue), and cic: No such file or directory (os error 2)
+    error: b.yaml: line 3, column 9: policy: policy.yaml: line 4, column 12: resources: list at least one group and resource
+    error: c.yaml: line 4, column 7: base: jbo.yaml: No such file or directory (os error 2)
+    error: d.yaml: line 4, column 7: base: policy.yaml: has no metadata.name
+    error: e.yaml: line 6, column 23: object: nix.json: No such file or directory (os error 2)
+    error: e.yaml: line 7, column 23: review: nix.json: No such file or directory (os error 2)
+    error: f.yaml: No such file or directory (os error 2)
+    ");
+}
+
+#[test]
+fn a_suite_that_tests_nothing() {
+    let other = "apiVersion: kubeflow.org/v1\nkind: TFJob\nmetadata: {name: a}\n";
+    let folder = suite("  - {name: a, patch: {spec: {x: 1}}, expect: Allowed}\n").with("job.yaml", other);
+    assert_snapshot!(folder.test(&["suite.yaml"]), @"
+    exit code 2
+    --- output
+    0 passed, 0 failed, 1 bad file in T s
+    --- error output
+    error: suite.yaml: no case tests anything: the policy cci is not about tfjobs.kubeflow.org
+    ");
+}
+
+#[test]
+fn good_suites_run_beside_bad_ones() {
+    let good = format!("{HEAD}  - {{name: a, patch: {{}}, expect: Allowed}}\n");
+    let folder = Folder::new()
+        .with("1-broken.yaml", "kind: PolicyTest\n  policy: [\n")
+        .with("2-good.yaml", &good)
+        .with("3-several.yaml", format!("{good}---\n{}---\n# only this\n---\n{good}", good.replace("patch", "ptach")));
+    assert_snapshot!(folder.test(&["."]), @"
+    exit code 2
+    --- output
+    PASS  2-good.yaml: 1 passed
+    PASS  3-several.yaml#1: 1 passed
+    PASS  3-several.yaml#3: 1 passed
+
+    3 passed, 0 failed, 2 bad files in T s
+    --- error output
+    error: 1-broken.yaml: line 2, column 9: mapping values are not allowed in this context
+    error: 3-several.yaml: line 13, column 15: unknown field `ptach`, expected one of name, basePatch, patch, jsonPatch, object, review, user, groups, subresource, operation, expect, fields
+    ");
+    assert_snapshot!(folder.test(&[".", "--list"]), @"
+    exit code 2
+    --- output
+    2-good.yaml :: a
+    3-several.yaml#1 :: a
+    3-several.yaml#3 :: a
+    --- error output
+    error: 1-broken.yaml: line 2, column 9: mapping values are not allowed in this context
+    error: 3-several.yaml: line 13, column 15: unknown field `ptach`, expected one of name, basePatch, patch, jsonPatch, object, review, user, groups, subresource, operation, expect, fields
+    ");
+}

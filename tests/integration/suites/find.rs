@@ -1,0 +1,86 @@
+//! Which files are suites.
+
+use insta::assert_snapshot;
+
+use super::{Folder, HEAD};
+
+fn good() -> String {
+    format!("{HEAD}  - {{name: a, patch: {{}}, expect: Allowed}}\n")
+        .replace("base: job.yaml", "base: {apiVersion: kubeflow.org/v1, kind: PyTorchJob, metadata: {name: a}}")
+}
+
+#[test]
+fn looks_through_folders() {
+    let good = good();
+    let folder = Folder::new()
+        .with("b.yaml", &good)
+        .with("a/c.yml", &good)
+        .with("a/d.json", good.replace('#', ""))
+        .with("a/e.txt", &good)
+        .with("a/.hidden.yaml", &good)
+        .with(".git/f.yaml", &good)
+        .with("target/g.yaml", &good)
+        .with("a/node_modules/h.yaml", &good)
+        .with("other/helm.yaml", "{{ if .Values.x }}\nPolicyTest: 1\n")
+        .with("other/latin1.yaml", b"a: \xe9\n")
+        .with("other/elsewhere.yaml", good.replace("pytorchjob-guard/v1", "example.com/v1"))
+        .with(
+            "other/mixed.yaml",
+            format!("kind: ConfigMap\n---\n{good}---\nkind: Secret\nstringData: {{kind: PolicyTest}}\n"),
+        );
+    assert_snapshot!(folder.test(&["--list", "."]), @"
+    exit code 0
+    --- output
+    a/c.yml :: a
+    a/d.json :: a
+    b.yaml :: a
+    other/mixed.yaml#2 :: a
+    ");
+    assert_snapshot!(folder.test(&["--list", "a", "b.yaml", "a/c.yml", "./b.yaml", "target"]), @"
+    exit code 0
+    --- output
+    a/c.yml :: a
+    a/d.json :: a
+    b.yaml :: a
+    target/g.yaml :: a
+    ");
+}
+
+#[cfg(unix)]
+#[test]
+fn links_in_a_circle_end() {
+    let folder = Folder::new().with("a/b.yaml", good());
+    std::os::unix::fs::symlink("..", folder.path().join("a/up")).expect("a link");
+    std::os::unix::fs::symlink("b.yaml", folder.path().join("a/c.yaml")).expect("a link");
+    assert_snapshot!(folder.test(&["--list", "."]), @"
+    exit code 0
+    --- output
+    a/b.yaml :: a
+    ");
+}
+
+#[test]
+fn a_file_that_is_named_must_be_a_suite() {
+    let folder =
+        Folder::new().with("empty.yaml", "# nothing\n").with("no.yaml", "a: 1\n").with("broken.yaml", "a: [\n");
+    assert_snapshot!(folder.test(&["job.yaml", "empty.yaml", "no.yaml", "broken.yaml", "missing.yaml"]), @"
+    exit code 2
+    --- output
+    0 passed, 0 failed, 5 bad files in T s
+    --- error output
+    error: job.yaml: line 3, column 1: kind: PyTorchJob is no suite; write PolicyTest
+    error: empty.yaml: holds no PolicyTest
+    error: no.yaml: line 1, column 1: unknown field `a`, expected one of apiVersion, kind, policy, base, cases
+    error: broken.yaml: line 1, column 1: unknown field `a`, expected one of apiVersion, kind, policy, base, cases
+    error: missing.yaml: No such file or directory (os error 2)
+    ");
+}
+
+#[test]
+fn no_suite_at_all() {
+    assert_snapshot!(Folder::new().test(&[".", "."]), @"
+    exit code 2
+    --- error output
+    error: no suite in ., .: a suite is a YAML or JSON file of kind PolicyTest; --init DIR writes a first one
+    ");
+}

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::cli::Folder;
 
 /// A policy that uses everything.
-const FULL: &str = r#"# everything
+pub(crate) const FULL: &str = r#"# everything
 apiVersion: pytorchjob-guard/v1
 kind: UpdatePolicy
 name: full

@@ -9,6 +9,7 @@ use crate::cli::Folder;
 
 mod exemptions;
 mod lists;
+mod schema;
 mod texts;
 mod warnings;
 

@@ -1,4 +1,4 @@
-//! Reads CustomResourceDefinitions: what `kubectl get crd -o yaml` or `-o json` prints, and the files of a release.
+//! Reads CRDs: what `kubectl get crd -o yaml` or `-o json` prints, and the files of a release.
 
 use std::{fs::File, io, path::Path};
 

@@ -9,18 +9,60 @@ use crate::{
     tree::Noise,
 };
 
-/// The default policy's fields, and these lines of YAML.
+mod actions;
+mod exemptions;
+mod fields;
+mod resources;
+
+/// A policy with three fields that may change.
+const POLICY: &str = "apiVersion: pytorchjob-guard/v1\nkind: UpdatePolicy\nname: own\n\
+                      resources: [{group: kubeflow.org, resource: pytorchjobs}]\n\
+                      mutableFields: [metadata.labels, metadata.annotations, spec.ttlSecondsAfterFinished]\n";
+
+/// That policy, and these lines of YAML.
 fn policy(lines: &str) -> Policy {
-    let text = format!(
-        "apiVersion: pytorchjob-guard/v1\nkind: UpdatePolicy\nname: own\n\
-         resources: [{{group: kubeflow.org, resource: pytorchjobs}}]\n\
-         mutableFields: [metadata.labels, metadata.annotations, spec.ttlSecondsAfterFinished]\n{lines}"
-    );
-    Policy::parse(&text).expect("a policy")
+    Policy::parse(&format!("{POLICY}{lines}")).expect("a policy")
+}
+
+/// A policy with these lines, and without fields that may change.
+fn parse(lines: &str) -> Policy {
+    let (head, _) = POLICY.split_once("mutableFields").expect("the fields");
+    Policy::parse(&format!("{head}{lines}")).expect("a policy")
 }
 
 fn answer(update: &Update, policy: &Policy) -> Answered {
-    ask_policy(update.review().to_json(Noise::NONE).as_bytes(), policy).expect("a review")
+    ask_text(&update.review().to_json(Noise::NONE), policy)
+}
+
+fn ask_text(review: &str, policy: &Policy) -> Answered {
+    ask_policy(review.as_bytes(), policy).expect("a review")
+}
+
+/// The answer to this user of these groups.
+fn ask_as(update: &Update, user: &str, groups: &[&str], policy: &Policy) -> Answered {
+    let mut review: Value = serde_json::from_str(&update.review().to_json(Noise::NONE)).expect("JSON");
+    review["request"]["userInfo"] = json!({"username": user, "groups": groups});
+    ask_text(&review.to_string(), policy)
+}
+
+#[track_caller]
+fn accepts(update: &Update, policy: &Policy) {
+    let answer = answer(update, policy);
+    assert_eq!((answer.outcome, &answer.violations[..]), (Outcome::Allowed, &[][..]));
+}
+
+/// Refuses for exactly these fields.
+#[track_caller]
+fn rejects(update: &Update, policy: &Policy, fields: &[&str]) {
+    let answer = answer(update, policy);
+    assert_eq!(answer.outcome, Outcome::Denied);
+    assert_eq!((&answer.status()["code"], &answer.status()["reason"]), (&json!(422), &json!("Invalid")));
+    let causes = answer.status()["details"]["causes"].as_array().expect("causes");
+    let named: Vec<&str> = causes.iter().filter_map(|cause| cause["field"].as_str()).collect();
+    assert_eq!(
+        (&named[..], &answer.violations[..]),
+        (fields, &named.iter().map(|&field| field.to_owned()).collect::<Vec<_>>()[..])
+    );
 }
 
 #[test]

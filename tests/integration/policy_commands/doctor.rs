@@ -28,7 +28,7 @@ fn examine_own(lines: &str, crd: &str) -> String {
 #[track_caller]
 fn words(fields: &[(&str, &str)], crd: &str) {
     for (field, word) in fields {
-        let said = examine_own(&format!("mutableFields:\n  - {field}"), crd);
+        let said = examine_own(&format!("mutableFields:\n  - '{field}'"), crd);
         let line = said.lines().find(|line| line.contains(&format!("mutableFields: {field}"))).expect("a line");
         assert_eq!(line.split_whitespace().next(), Some(*word), "{said}");
         let code = if matches!(*word, "known" | "kept") { "exit code 0" } else { "exit code 1" };

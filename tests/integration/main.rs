@@ -8,6 +8,7 @@ mod edits;
 mod jobs;
 mod lifecycle;
 mod metrics;
+mod policy_reload;
 mod properties;
 mod purity;
 mod reference;

@@ -1,4 +1,4 @@
-//! The AdmissionReview that an API server would send for an update of one file's object to another's.
+//! The AdmissionReview that an API server would send for a change of one file's object to another's.
 
 use std::fmt;
 
@@ -27,8 +27,10 @@ struct Request<'a> {
     namespace: &'a str,
     operation: &'a str,
     user_info: UserInfo<'a>,
-    object: &'a RawValue,
-    old_object: &'a RawValue,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    object: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    old_object: Option<&'a RawValue>,
     dry_run: bool,
 }
 
@@ -54,15 +56,27 @@ struct UserInfo<'a> {
     groups: &'a [String],
 }
 
-/// The review of an update, as JSON.
-pub(super) fn update(
-    old: &Document,
-    new: &Document,
+/// Who asks, and for which subresource.
+pub(super) struct Asker<'a> {
+    pub(super) subresource: &'a str,
+    pub(super) user: &'a str,
+    pub(super) groups: &'a [String],
+}
+
+/// The review of an update, as JSON; without an old object that of a creation, without a new one that of a deletion.
+pub(super) fn of(
+    uid: &str,
+    old: Option<&Document>,
+    new: Option<&Document>,
     identity: &Identity,
-    subresource: &str,
-    user: &str,
-    groups: &[String],
+    asker: &Asker<'_>,
 ) -> Result<String, serde_json::Error> {
+    let &Asker { subresource, user, groups } = asker;
+    let operation = match (old, new) {
+        (None, _) => "CREATE",
+        (_, None) => "DELETE",
+        _ => "UPDATE",
+    };
     let (group, version) = identity.api_version.split_once('/').unwrap_or(("", &identity.api_version));
     let resource = plural(&identity.kind);
     let resource = if subresource == "scale" {
@@ -75,16 +89,16 @@ pub(super) fn update(
         api_version: "admission.k8s.io/v1",
         kind: "AdmissionReview",
         request: Request {
-            uid: "check",
+            uid,
             kind: Kind { group, version, name: &identity.kind },
             resource,
             sub_resource: subresource,
             name: &identity.name,
             namespace: identity.namespace.as_deref().unwrap_or_default(),
-            operation: "UPDATE",
+            operation,
             user_info: UserInfo { username: user, groups },
-            object: &new.json,
-            old_object: &old.json,
+            object: new.map(|document| &*document.json),
+            old_object: old.map(|document| &*document.json),
             dry_run: true,
         },
     })

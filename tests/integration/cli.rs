@@ -14,6 +14,7 @@ use crate::support::guard::program;
 mod allowed;
 mod denied;
 mod errors;
+mod folders;
 mod reviews;
 
 /// A small job, as somebody would write it.
@@ -57,7 +58,9 @@ impl Folder {
     }
 
     fn with(self, name: &str, contents: impl AsRef<[u8]>) -> Self {
-        fs::write(self.dir.path().join(name), contents).expect("a file");
+        let path = self.dir.path().join(name);
+        fs::create_dir_all(path.parent().expect("a file is in a folder")).expect("a folder");
+        fs::write(path, contents).expect("a file");
         self
     }
 
@@ -120,8 +123,9 @@ fn helps_to_check() {
     Usage: pytorchjob-guard check [OPTIONS] [OLD] [NEW]
 
     Arguments:
-      [OLD]  The object as it is stored, JSON or YAML; - is standard input
-      [NEW]  The object as it would become, JSON or YAML; - is standard input
+      [OLD]  The object as it is stored, JSON or YAML, or a folder of such files; - is standard input
+      [NEW]  The object as it would become, or a folder with files of the same names; - is standard
+             input
 
     Options:
           --review <FILE>       A saved AdmissionReview, JSON or YAML, in place of OLD and NEW; - is

@@ -49,7 +49,7 @@ async fn play() -> io::Result<()> {
     let this = env::current_exe()?;
     let certs = session.folder().join("guard");
     harness::make_certificates(&this, &certs)?;
-    let guard = Guard::start(&session, &this, &certs, harness::free_address()?)?;
+    let guard = Guard::start(&session, &this, &certs, harness::free_address()?, "cci")?;
     guard
         .register(&plane, Registration { name: "pytorchjob-guard", only: None, host: "127.0.0.1", probe: NAMESPACE })?;
 

@@ -25,6 +25,8 @@ use crate::{
 const GUARD: &str = env!("CARGO_BIN_EXE_pytorchjob-guard");
 /// This folder.
 const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster");
+/// The policy of the guard that is registered for all of a cluster.
+const POLICY: &str = "cci";
 /// Where the example job is from the start, for questions about the cluster as a whole.
 const PROBE: &str = "probe";
 
@@ -75,7 +77,7 @@ impl Cluster {
         plane.create_job(PROBE, example.clone())?;
         let certs = session.folder().join("certs");
         make_certificates(Path::new(GUARD), &certs)?;
-        let guard = Guard::start(&session, Path::new(GUARD), &certs, free_address()?)?;
+        let guard = Guard::start(&session, Path::new(GUARD), &certs, free_address()?, POLICY)?;
         guard
             .register(&plane, Registration { name: "pytorchjob-guard", only: None, host: "127.0.0.1", probe: PROBE })?;
         Ok(Self { guard, plane, session, example, names: AtomicUsize::new(1) })
@@ -109,7 +111,51 @@ impl Cluster {
 
     /// Another guard, with certificates of its own; nobody asks it before it is registered.
     pub(crate) fn second_guard(&self, certs: &Path, listen: SocketAddr) -> Guard {
-        Guard::start(&self.session, Path::new(GUARD), certs, listen).expect("a second guard starts")
+        Guard::start(&self.session, Path::new(GUARD), certs, listen, POLICY).expect("a second guard starts")
+    }
+
+    /// The example job, with something added, in a namespace that no guard is asked about.
+    pub(crate) fn unguarded_job_with(&self, add: impl FnOnce(&mut Value)) -> Job<'_> {
+        let namespace = self.fresh_name();
+        let mut job = self.example.clone();
+        add(&mut job);
+        self.plane.create_job_apart(&namespace, job).expect("the example job can be created");
+        Job { cluster: self, namespace }
+    }
+
+    /// The example job, with something added, in a namespace that a guard with this policy alone is asked about.
+    pub(crate) fn job_under(&self, policy: &str, add: impl FnOnce(&mut Value)) -> (Job<'_>, Guard) {
+        let job = self.unguarded_job_with(add);
+        let guard = self.guard_of(&job, policy);
+        (job, guard)
+    }
+
+    /// A guard with this policy for the job's namespace and no other.
+    pub(crate) fn guard_of(&self, job: &Job<'_>, policy: &str) -> Guard {
+        let certs = self.folder().join("certs");
+        certificates(&certs);
+        let address = free_address().expect("a port is free");
+        let guard = Guard::start(&self.session, Path::new(GUARD), &certs, address, policy).expect("a guard starts");
+        let namespace = &job.namespace;
+        let registration = Registration { name: namespace, only: Some(namespace), host: "127.0.0.1", probe: namespace };
+        guard.register(&self.plane, registration).expect("the guard can be registered");
+        guard
+    }
+
+    /// A policy file with this text, in a folder of its own.
+    pub(crate) fn policy_file(&self, text: &str) -> String {
+        let file = self.folder().join("policy.yaml");
+        fs::write(&file, text).expect("the file can be written");
+        file.display().to_string()
+    }
+
+    /// The events of the audit log about a namespace's PyTorchJobs, each of a request that was answered.
+    pub(crate) fn audit_events(&self, namespace: &str) -> Vec<Value> {
+        let log = fs::read_to_string(self.plane.audit_log()).expect("the API server keeps an audit log");
+        let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let about =
+            |event: &Value| event["objectRef"]["namespace"] == namespace && event["stage"] == "ResponseComplete";
+        events.filter(about).collect()
     }
 }
 

@@ -15,6 +15,7 @@ mod scale_and_status;
 mod secrecy;
 mod semantic_equality;
 mod training_operator;
+mod validation_actions;
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         deletion::TESTS,
         outage::TESTS,
         certificate_rotation::TESTS,
+        validation_actions::TESTS,
     ]
     .concat()
     .into_iter()

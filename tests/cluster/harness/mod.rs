@@ -14,9 +14,9 @@ use std::{
 };
 
 pub(crate) use self::{
-    control_plane::{ADMIN, ControlPlane, PERSON},
+    control_plane::{ADMIN, ControlPlane, OPERATOR, OWN_GUARD, PERSON},
     guard::{Guard, Registration, make_certificates},
-    programs::{Programs, go_missing},
+    programs::{Programs, go_missing, training_operator},
     session::{Process, Session},
 };
 

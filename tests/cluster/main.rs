@@ -2,6 +2,7 @@
 
 mod cluster;
 mod harness;
+mod rotation;
 mod run;
 
 mod certificate_rotation;
@@ -11,6 +12,7 @@ mod edit;
 mod forbidden_changes;
 mod mutable_fields;
 mod outage;
+mod policy_rotation;
 mod scale_and_status;
 mod secrecy;
 mod semantic_equality;
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         outage::TESTS,
         certificate_rotation::TESTS,
         validation_actions::TESTS,
+        policy_rotation::TESTS,
     ]
     .concat()
     .into_iter()

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The guard that is tested.
-const GUARD: &str = env!("CARGO_BIN_EXE_pytorchjob-guard");
+pub(crate) const GUARD: &str = env!("CARGO_BIN_EXE_pytorchjob-guard");
 /// This folder.
 const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster");
 /// The policy of the guard that is registered for all of a cluster.

@@ -9,6 +9,7 @@ mod certificate_rotation;
 mod deletion;
 mod dry_run;
 mod edit;
+mod external_diff;
 mod forbidden_changes;
 mod mutable_fields;
 mod outage;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         deletion::TESTS,
         outage::TESTS,
         certificate_rotation::TESTS,
+        external_diff::TESTS,
         validation_actions::TESTS,
         policy_rotation::TESTS,
     ]

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::{
     harness::{
-        ADMIN, ControlPlane, Guard, PERSON, Programs, Registration, Session, example_job, free_address,
+        ADMIN, ControlPlane, Guard, Operator, PERSON, Programs, Registration, Session, example_job, free_address,
         make_certificates,
     },
     run::Run,
@@ -142,6 +142,12 @@ impl Cluster {
         guard
     }
 
+    /// The training operator, for the jobs of this job's namespace.
+    pub(crate) fn operator_of(&self, job: &Job<'_>) -> Operator {
+        let module = training_operator_module().expect("the operator's module can be found");
+        Operator::start(&self.session, &self.plane, &module, &job.namespace).expect("the operator starts")
+    }
+
     /// A policy file with this text, in a folder of its own.
     pub(crate) fn policy_file(&self, text: &str) -> String {
         let file = self.folder().join("policy.yaml");
@@ -251,8 +257,13 @@ fn structural_job() -> Value {
     job
 }
 
-/// The CRD as the training operator ships it, from Go's module cache.
+/// The CRD as the training operator ships it.
 fn training_operator_crd() -> io::Result<PathBuf> {
+    Ok(training_operator_module()?.join("manifests/base/crds/kubeflow.org_pytorchjobs.yaml"))
+}
+
+/// The training operator's module, in Go's module cache.
+fn training_operator_module() -> io::Result<PathBuf> {
     let module = "github.com/kubeflow/training-operator";
     let output = Command::new("go")
         .args(["mod", "download", "-json", module])
@@ -261,8 +272,7 @@ fn training_operator_crd() -> io::Result<PathBuf> {
         .output()
         .map_err(|error| crate::harness::go_missing(&error))?;
     let answer: Value = serde_json::from_slice(&output.stdout)?;
-    let folder = answer["Dir"].as_str().ok_or_else(|| {
+    answer["Dir"].as_str().map(PathBuf::from).ok_or_else(|| {
         io::Error::other(format!("go mod download {module}: {}", String::from_utf8_lossy(&output.stderr)))
-    })?;
-    Ok(Path::new(folder).join("manifests/base/crds/kubeflow.org_pytorchjobs.yaml"))
+    })
 }

@@ -12,6 +12,7 @@ mod edit;
 mod external_diff;
 mod forbidden_changes;
 mod mutable_fields;
+mod operated;
 mod outage;
 mod policy_rotation;
 mod scale_and_status;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         external_diff::TESTS,
         validation_actions::TESTS,
         policy_rotation::TESTS,
+        operated::TESTS,
     ]
     .concat()
     .into_iter()

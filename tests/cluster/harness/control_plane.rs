@@ -182,7 +182,8 @@ impl ControlPlane {
 
     /// A kubeconfig whose current context is that user's, for programs that cannot be told another.
     pub(crate) fn kubeconfig_of(&self, user: &str) -> io::Result<PathBuf> {
-        let kubeconfig = self.folder.join(format!("{user}.kubeconfig"));
+        // In the variable KUBECONFIG a colon would begin another file's name.
+        let kubeconfig = self.folder.join(format!("{}.kubeconfig", user.replace(':', "-")));
         let mut contexts = self.contexts();
         contexts["current-context"] = json!(user);
         fs::write(&kubeconfig, contexts.to_string())?;

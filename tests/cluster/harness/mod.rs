@@ -2,6 +2,7 @@
 
 mod control_plane;
 mod guard;
+mod operator;
 mod programs;
 mod session;
 
@@ -16,6 +17,7 @@ use std::{
 pub(crate) use self::{
     control_plane::{ADMIN, ControlPlane, OPERATOR, OWN_GUARD, PERSON},
     guard::{Guard, Registration, make_certificates},
+    operator::Operator,
     programs::{Programs, go_missing, training_operator},
     session::{Process, Session},
 };

@@ -27,6 +27,8 @@ pub(crate) const GUARD: &str = env!("CARGO_BIN_EXE_pytorchjob-guard");
 const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster");
 /// The policy of the guard that is registered for all of a cluster.
 const POLICY: &str = "cci";
+/// What Kueue may do, where no guard is before it.
+const KUEUES_ROLE: &str = include_str!("harness/kueue.yaml");
 /// Where the example job is from the start, for questions about the cluster as a whole.
 const PROBE: &str = "probe";
 
@@ -74,6 +76,7 @@ impl Cluster {
         if controllers {
             plane.start_controllers(&session, &programs)?;
         }
+        plane.apply(KUEUES_ROLE)?;
         plane.create_job(PROBE, example.clone())?;
         let certs = session.folder().join("certs");
         make_certificates(Path::new(GUARD), &certs)?;

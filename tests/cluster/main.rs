@@ -11,6 +11,7 @@ mod dry_run;
 mod edit;
 mod external_diff;
 mod forbidden_changes;
+mod kueue;
 mod mutable_fields;
 mod operated;
 mod outage;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         validation_actions::TESTS,
         policy_rotation::TESTS,
         operated::TESTS,
+        kueue::TESTS,
     ]
     .concat()
     .into_iter()

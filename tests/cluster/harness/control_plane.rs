@@ -151,15 +151,15 @@ impl ControlPlane {
 
     /// Makes a namespace with this job in it.
     pub(crate) fn create_job(&self, namespace: &str, job: Value) -> io::Result<()> {
-        self.create_labelled(namespace, json!({}), job)
+        self.create_labelled(namespace, &json!({}), job)
     }
 
     /// Makes a namespace with this job in it, about which only a guard is asked that is registered for it.
     pub(crate) fn create_job_apart(&self, namespace: &str, job: Value) -> io::Result<()> {
-        self.create_labelled(namespace, json!({OWN_GUARD: "true"}), job)
+        self.create_labelled(namespace, &json!({OWN_GUARD: "true"}), job)
     }
 
-    fn create_labelled(&self, namespace: &str, labels: Value, mut job: Value) -> io::Result<()> {
+    fn create_labelled(&self, namespace: &str, labels: &Value, mut job: Value) -> io::Result<()> {
         job["metadata"]["namespace"] = json!(namespace);
         let metadata = json!({"name": namespace, "labels": labels});
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata});

@@ -14,6 +14,7 @@ tests![
     tells_of_a_forbidden_difference,
     says_nothing_where_nothing_differs,
     tells_several_objects_apart,
+    tells_what_would_be_pruned,
     takes_the_policy_that_the_variable_names,
     fails_where_it_cannot_decide,
     is_not_asked_where_the_webhook_refuses_the_dry_run,
@@ -123,6 +124,20 @@ fn tells_several_objects_apart(clusters: &Clusters) {
         format!("pytorchjob.kubeflow.org/job-20 created {place}: only updates are denied"),
     ];
     assert_eq!(lines, expected, "{}", run.stdout());
+}
+
+fn tells_what_would_be_pruned(clusters: &Clusters) {
+    let job = clusters.cci().unguarded_job_with(|_| ());
+    let mut other = example_job();
+    other["metadata"]["name"] = json!("other");
+    let prune = ["--prune", "--selector=app=test", "--prune-allowlist=kubeflow.org/v1/PyTorchJob"];
+    let run = diff(&job, "", &prune, &other);
+    assert_eq!(run.code(), Some(1), "there are differences: {}{}", run.stdout(), run.said());
+    let place = format!("(namespace {}, policy cci): only updates are denied", job.namespace);
+    let said = format!(
+        "pytorchjob.kubeflow.org/other created {place}\npytorchjob.kubeflow.org/pytorch-test deleted {place}\n"
+    );
+    assert_eq!(run.stdout(), said);
 }
 
 fn takes_the_policy_that_the_variable_names(clusters: &Clusters) {

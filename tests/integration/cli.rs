@@ -161,8 +161,9 @@ fn helps_to_serve() {
                                           [env: PYTORCHJOB_GUARD_TLS_KEY=]
           --client-ca <FILE>              Let in only clients with a certificate from one of the CAs in
                                           this PEM file [env: PYTORCHJOB_GUARD_CLIENT_CA=]
-          --policy <NAME|FILE>            A built-in policy's name, or a policy file [env:
-                                          PYTORCHJOB_GUARD_POLICY=] [default: cci]
+          --policy <NAME|FILE>            A built-in policy's name, or a policy file, which is read
+                                          again when it changes [env: PYTORCHJOB_GUARD_POLICY=]
+                                          [default: cci]
           --max-body-bytes <BYTES>        The largest request body, in bytes [env:
                                           PYTORCHJOB_GUARD_MAX_BODY_BYTES=] [default: 8388608]
           --max-connections <N>           The most connections open at once; further ones wait to be

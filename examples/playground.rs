@@ -13,7 +13,6 @@ use std::{
     process::{Command, ExitCode, Stdio},
 };
 
-use clap::Parser as _;
 use pytorchjob_guard::{cli::Cli, commands};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -25,7 +24,7 @@ const NAMESPACE: &str = "kube-test";
 fn main() -> ExitCode {
     // Given arguments this is the guard itself, so that one command builds all that is needed.
     if env::args_os().len() > 1 {
-        return commands::run(Cli::parse());
+        return commands::run(Cli::of(env::args_os()));
     }
     match play() {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 /// The arguments of `check`.
+///
+/// Two folders are what `KUBECTL_EXTERNAL_DIFF="pytorchjob-guard check" kubectl diff` gives.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// The object as it is stored, JSON or YAML; - is standard input.
+    /// The object as it is stored, JSON or YAML, or a folder of such files; - is standard input.
     #[arg(value_name = "OLD", required_unless_present = "review", requires = "new")]
     pub old: Option<PathBuf>,
-    /// The object as it would become, JSON or YAML; - is standard input.
+    /// The object as it would become, or a folder with files of the same names; - is standard input.
     #[arg(value_name = "NEW")]
     pub new: Option<PathBuf>,
     /// A saved AdmissionReview, JSON or YAML, in place of OLD and NEW; - is standard input.
@@ -38,6 +40,6 @@ pub struct CheckArgs {
 pub enum Output {
     /// What kubectl would print.
     Text,
-    /// The AdmissionReview that the webhook would answer.
+    /// The AdmissionReview that the webhook would answer; of folders a list of them, each with its file's name as the uid.
     Json,
 }

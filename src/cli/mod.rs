@@ -7,6 +7,8 @@ mod registration;
 mod serve;
 mod test;
 
+use std::{ffi::OsString, path::Path};
+
 use clap::{Parser, Subcommand};
 
 pub use self::{
@@ -42,4 +44,51 @@ pub enum Command {
     Registration(RegistrationArgs),
     /// Make a CA and a serving certificate.
     Certs(CertsArgs),
+}
+
+impl Cli {
+    /// The command line, as somebody typed it or as `kubectl diff` puts it together. Ends the process where it is none.
+    pub fn of(args: impl IntoIterator<Item = OsString>) -> Self {
+        Self::parse_from(in_order(args.into_iter().collect()))
+    }
+}
+
+/// `kubectl diff` puts its two folders before the words of `KUBECTL_EXTERNAL_DIFF`: they belong behind `check`.
+fn in_order(mut args: Vec<OsString>) -> Vec<OsString> {
+    let is_folder = |at: usize, prefix: &str| {
+        let name = args.get(at).and_then(|arg| Path::new(arg).file_name());
+        name.is_some_and(|name| name.to_string_lossy().starts_with(prefix))
+    };
+    if is_folder(1, "LIVE-") && is_folder(2, "MERGED-") && args.get(3).is_some_and(|word| word == "check") {
+        args[1..4].rotate_right(1);
+    }
+    args
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn puts_the_folders_of_kubectl_diff_behind_check() {
+        let ordered = |words: &str| {
+            let args = in_order(words.split(' ').map(OsString::from).collect());
+            args.into_iter().map(|arg| arg.into_string().expect("UTF-8")).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(ordered("guard /tmp/LIVE-1 /tmp/MERGED-2 check"), "guard check /tmp/LIVE-1 /tmp/MERGED-2");
+        assert_eq!(
+            ordered("guard /tmp/LIVE-1 /tmp/MERGED-2 check --policy kueue"),
+            "guard check /tmp/LIVE-1 /tmp/MERGED-2 --policy kueue"
+        );
+        for as_typed in [
+            "guard",
+            "guard check LIVE-1 MERGED-2",
+            "guard LIVE-1 MERGED-2",
+            "guard LIVE-1 MERGED-2 serve",
+            "guard old new check",
+            "guard LIVE-1 check MERGED-2",
+        ] {
+            assert_eq!(ordered(as_typed), as_typed);
+        }
+    }
 }

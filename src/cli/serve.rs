@@ -22,7 +22,7 @@ pub struct ServeArgs {
     /// Let in only clients with a certificate from one of the CAs in this PEM file.
     #[arg(long, value_name = "FILE", env = "PYTORCHJOB_GUARD_CLIENT_CA")]
     pub client_ca: Option<PathBuf>,
-    /// A built-in policy's name, or a policy file.
+    /// A built-in policy's name, or a policy file, which is read again when it changes.
     #[arg(long, value_name = "NAME|FILE", env = "PYTORCHJOB_GUARD_POLICY", default_value = "cci")]
     pub policy: String,
     /// The largest request body, in bytes.

@@ -1,26 +1,28 @@
-//! `check`: the decision about one update, offline.
+//! `check`: the decision about one update, offline. Two folders are for [`diff`].
 
 use std::{
     io::{self, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{
+    diff,
     documents::{Document, DocumentError, Identity},
     kubectl,
-    review::{self, Subject},
+    review::{self, Asker, Subject},
     source,
 };
 use crate::{
-    admission::{self, Answer, Outcome},
+    admission::{self, Answer, Outcome, Policy},
     cli::{CheckArgs, Output},
 };
 
-/// Exit 0: allowed, 1: denied, 2: there was nothing to decide.
+/// Exit 0: allowed, 1: denied, 2: there was nothing to decide. Of folders 0 says no difference, and 1 differences.
 pub(super) fn run(args: &CheckArgs) -> ExitCode {
     match check(args) {
         Ok(true) => ExitCode::SUCCESS,
@@ -34,7 +36,7 @@ pub(super) fn run(args: &CheckArgs) -> ExitCode {
 
 /// Why there was nothing to decide.
 #[derive(Debug, thiserror::Error)]
-enum CheckError {
+pub(super) enum CheckError {
     #[error(transparent)]
     Policy(#[from] source::LoadError),
     #[error(transparent)]
@@ -51,6 +53,8 @@ enum CheckError {
     Subresource(String),
     #[error("{name}: --subresource scale takes an autoscaling/v1 Scale; this is kind {kind} of {api_version}")]
     NotAScale { name: String, api_version: String, kind: String },
+    #[error("{}: {source}", .folder.display())]
+    Folder { folder: PathBuf, source: io::Error },
     #[error("{name}: {message}")]
     Review { name: String, message: String },
     #[error("the review cannot be written as JSON: {0}")]
@@ -59,21 +63,17 @@ enum CheckError {
     Output(#[from] io::Error),
 }
 
-/// The parts of the answer that kubectl shows.
+/// The parts of an answer that kubectl shows.
 #[derive(Deserialize)]
-struct Answered {
-    response: Response,
-}
-
-#[derive(Deserialize)]
-struct Response {
-    allowed: bool,
-    status: Option<Status>,
+pub(super) struct Response {
+    pub(super) allowed: bool,
     #[serde(default)]
-    warnings: Vec<String>,
+    pub(super) status: Status,
+    #[serde(default)]
+    pub(super) warnings: Vec<String>,
 }
 
-/// Whether the update is allowed.
+/// Whether the update is allowed, or, of folders, whether nothing differs.
 fn check(args: &CheckArgs) -> Result<bool, CheckError> {
     let policy = source::load(&args.policy)?;
     let (name, review) = match (&args.review, &args.old, &args.new) {
@@ -81,16 +81,14 @@ fn check(args: &CheckArgs) -> Result<bool, CheckError> {
             let document = Document::read(path)?;
             (document.name, document.json.get().to_owned())
         }
+        (None, Some(old), Some(new)) if old.is_dir() && new.is_dir() => return diff::check(args, old, new, &policy),
         (None, Some(old), Some(new)) => update(args, old, new)?,
         _ => return Err(CheckError::NothingToCheck),
     };
-    let answer = admission::answer(review.as_bytes(), &policy)
-        .map_err(|error| CheckError::Review { name: name.clone(), message: error.to_string() })?;
-    let answered: Answered = serde_json::from_slice(&answer.body)?;
-    let allowed = answered.response.allowed;
+    let (answer, response) = decide(&name, &review, &policy)?;
     match args.output {
-        Output::Json => print_json(&answer)?,
-        Output::Text if allowed => {
+        Output::Json => print_json(&json(&answer)?)?,
+        Output::Text if response.allowed => {
             let subject = Subject::of(&review);
             match answer.decision.outcome {
                 Outcome::NotApplicable => {
@@ -102,20 +100,39 @@ fn check(args: &CheckArgs) -> Result<bool, CheckError> {
         }
         Output::Text => {}
     }
-    let status = answered.response.status.unwrap_or_default();
-    if answer.decision.outcome == Outcome::BadRequest {
-        return Err(CheckError::Review { name, message: status.message.unwrap_or_default() });
+    if let Some(error) = undecided(&name, &answer, &response) {
+        return Err(error);
     }
     if args.output == Output::Text {
         // On standard error, as kubectl has it.
-        for warning in answered.response.warnings {
+        for warning in response.warnings {
             eprintln!("Warning: {warning}");
         }
-        if !allowed {
-            eprint!("{}", kubectl::failure(&status));
+        if !response.allowed {
+            eprint!("{}", kubectl::failure(&response.status));
         }
     }
-    Ok(allowed)
+    Ok(response.allowed)
+}
+
+/// The answer that the webhook would give to a review, and what kubectl shows of it.
+pub(super) fn decide<'a>(name: &str, review: &'a str, policy: &Policy) -> Result<(Answer<'a>, Response), CheckError> {
+    #[derive(Deserialize)]
+    struct Answered {
+        response: Response,
+    }
+    let answer = admission::answer(review.as_bytes(), policy)
+        .map_err(|error| CheckError::Review { name: name.to_owned(), message: error.to_string() })?;
+    let Answered { response } = serde_json::from_slice(&answer.body)?;
+    Ok((answer, response))
+}
+
+/// The error of a review that lacks something.
+pub(super) fn undecided(name: &str, answer: &Answer<'_>, response: &Response) -> Option<CheckError> {
+    (answer.decision.outcome == Outcome::BadRequest).then(|| CheckError::Review {
+        name: name.to_owned(),
+        message: response.status.message.clone().unwrap_or_default(),
+    })
 }
 
 /// The review of an update from one file to the other, and what messages call it.
@@ -135,12 +152,20 @@ fn update(args: &CheckArgs, old: &Path, new: &Path) -> Result<(String, String), 
         let (api_version, kind) = (api_version.clone(), kind.clone());
         return Err(CheckError::NotAScale { name: old.name, api_version, kind });
     }
-    let user = args.user.as_deref().unwrap_or_default();
-    let review = review::update(&old, &new, &old_identity, subresource, user, &args.group)?;
+    let review = review::of("check", Some(&old), Some(&new), &old_identity, asker(args))?;
     Ok((format!("{} and {}", old.name, new.name), review))
 }
 
-fn is_same_object(
+/// Who asks for what, as the command line says it.
+pub(super) fn asker(args: &CheckArgs) -> Asker<'_> {
+    Asker {
+        subresource: args.subresource.as_deref().unwrap_or_default(),
+        user: args.user.as_deref().unwrap_or_default(),
+        groups: &args.group,
+    }
+}
+
+pub(super) fn is_same_object(
     old: &Document,
     new: &Document,
     old_identity: &Identity,
@@ -168,8 +193,12 @@ fn is_same_object(
     Ok(())
 }
 
-fn print_json(answer: &Answer<'_>) -> Result<(), CheckError> {
-    let json: serde_json::Value = serde_json::from_slice(&answer.body)?;
-    writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&json)?)?;
+/// The AdmissionReview that the webhook would send.
+pub(super) fn json(answer: &Answer<'_>) -> Result<Value, CheckError> {
+    Ok(serde_json::from_slice(&answer.body)?)
+}
+
+pub(super) fn print_json(json: &Value) -> Result<(), CheckError> {
+    writeln!(io::stdout(), "{}", serde_json::to_string_pretty(json)?)?;
     Ok(())
 }

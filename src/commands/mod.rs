@@ -6,6 +6,7 @@ use crate::cli::{Cli, Command};
 
 mod certs;
 mod check;
+mod diff;
 pub(crate) mod documents;
 mod kubectl;
 mod log;

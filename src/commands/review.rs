@@ -56,17 +56,24 @@ struct UserInfo<'a> {
     groups: &'a [String],
 }
 
-/// Who does what to which object.
-#[derive(Debug)]
-pub(crate) struct Asked<'a, Old: ?Sized, New: ?Sized> {
-    pub(crate) operation: &'a str,
-    pub(crate) identity: &'a Identity,
-    /// Group and resource.
-    pub(crate) resource: (&'a str, &'a str),
+/// Who asks, and for which subresource.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asker<'a> {
     /// Empty for the main resource.
     pub(crate) subresource: &'a str,
     pub(crate) user: &'a str,
     pub(crate) groups: &'a [String],
+}
+
+/// Who does what to which object.
+#[derive(Debug)]
+pub(crate) struct Asked<'a, Old: ?Sized, New: ?Sized> {
+    pub(crate) uid: &'a str,
+    pub(crate) operation: &'a str,
+    pub(crate) identity: &'a Identity,
+    /// Group and resource.
+    pub(crate) resource: (&'a str, &'a str),
+    pub(crate) asker: Asker<'a>,
     pub(crate) old: Option<&'a Old>,
     pub(crate) new: Option<&'a New>,
 }
@@ -76,20 +83,21 @@ impl<Old: Serialize + ?Sized, New: Serialize + ?Sized> Asked<'_, Old, New> {
     pub(crate) fn review(&self) -> Result<String, serde_json::Error> {
         let (group, version) = group_version(&self.identity.api_version);
         let (resource_group, resource) = self.resource;
+        let Asker { subresource, user, groups } = self.asker;
         // A Scale does not say of what it is one; v1 is the version of what the guard is for.
-        let resource_version = if self.subresource == "scale" { "v1" } else { version };
+        let resource_version = if subresource == "scale" { "v1" } else { version };
         serde_json::to_string(&Review {
             api_version: "admission.k8s.io/v1",
             kind: "AdmissionReview",
             request: Request {
-                uid: "check",
+                uid: self.uid,
                 kind: Kind { group, version, name: &self.identity.kind },
                 resource: Resource { group: resource_group, version: resource_version, name: resource },
-                sub_resource: self.subresource,
+                sub_resource: subresource,
                 name: &self.identity.name,
                 namespace: self.identity.namespace.as_deref().unwrap_or_default(),
                 operation: self.operation,
-                user_info: UserInfo { username: self.user, groups: self.groups },
+                user_info: UserInfo { username: user, groups },
                 object: self.new,
                 old_object: self.old,
                 dry_run: true,
@@ -101,19 +109,23 @@ impl<Old: Serialize + ?Sized, New: Serialize + ?Sized> Asked<'_, Old, New> {
 /// The resource that a Scale is taken for one of: what the guard is for.
 pub(crate) const SCALED: (&str, &str) = ("kubeflow.org", "pytorchjobs");
 
-/// The review of an update, as JSON.
-pub(crate) fn update(
-    old: &Document,
-    new: &Document,
+/// The review of an update, as JSON; without an old object that of a creation, without a new one that of a deletion.
+pub(crate) fn of(
+    uid: &str,
+    old: Option<&Document>,
+    new: Option<&Document>,
     identity: &Identity,
-    subresource: &str,
-    user: &str,
-    groups: &[String],
+    asker: Asker<'_>,
 ) -> Result<String, serde_json::Error> {
+    let operation = match (old, new) {
+        (None, _) => "CREATE",
+        (_, None) => "DELETE",
+        _ => "UPDATE",
+    };
     let (group, resource) = resource_of(identity);
-    let resource = if subresource == "scale" { SCALED } else { (group, resource.as_str()) };
-    let (old, new): (Option<&RawValue>, Option<&RawValue>) = (Some(&old.json), Some(&new.json));
-    Asked { operation: "UPDATE", identity, resource, subresource, user, groups, old, new }.review()
+    let resource = if asker.subresource == "scale" { SCALED } else { (group, resource.as_str()) };
+    let [old, new] = [old, new].map(|document| document.map(|document| &*document.json));
+    Asked::<RawValue, RawValue> { uid, operation, identity, resource, asker, old, new }.review()
 }
 
 fn group_version(api_version: &str) -> (&str, &str) {

@@ -10,11 +10,12 @@ use std::{
 
 use tracing::info;
 
-use super::{log::Logging, source};
+use super::log::Logging;
 use crate::{
+    admission::Policy,
     certificates::{self, CertificateError, Folder, Local},
     cli::ServeArgs,
-    server::{self, Config, Deadlines, Ending, Limits, ServerError, Signals, TlsFiles},
+    server::{self, Config, Deadlines, Ending, Limits, PolicyFileError, PolicySource, ServerError, Signals, TlsFiles},
 };
 
 /// Where local certificates are made when none are named.
@@ -28,16 +29,26 @@ const EXAMPLE: &str = r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionRe
 /// Why `serve` failed.
 #[derive(Debug, thiserror::Error)]
 enum ServeError {
-    #[error(transparent)]
-    Policy(#[from] source::LoadError),
+    #[error("{0}; the built-in policies are {names}", names = Policy::builtin_names().collect::<Vec<_>>().join(", "))]
+    NoPolicy(ServerError),
     #[error(transparent)]
     Certificate(#[from] CertificateError),
     #[error(transparent)]
-    Server(#[from] ServerError),
+    Server(ServerError),
     #[error("the runtime cannot start: {0}")]
     Runtime(io::Error),
     #[error("signals cannot be received: {0}")]
     Signals(io::Error),
+}
+
+impl From<ServerError> for ServeError {
+    fn from(error: ServerError) -> Self {
+        match error {
+            // It may have been meant for a name.
+            ServerError::Policy(PolicyFileError::Read { .. }) => Self::NoPolicy(error),
+            _ => Self::Server(error),
+        }
+    }
 }
 
 pub(super) fn run(args: ServeArgs) -> ExitCode {
@@ -60,7 +71,7 @@ pub(super) fn run(args: ServeArgs) -> ExitCode {
 }
 
 fn serve(args: ServeArgs) -> Result<Ending, ServeError> {
-    let policy = source::load(&args.policy)?;
+    let policy = policy_source(args.policy);
     let (tls, ca) = tls_files(args.tls_cert, args.tls_key, args.client_ca)?;
     let config = Config {
         listen: args.listen,
@@ -85,16 +96,15 @@ fn serve(args: ServeArgs) -> Result<Ending, ServeError> {
     let workers = thread::available_parallelism().map_or(1, usize::from).min(MOST_WORKERS);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers)
-        // Only the reading of the TLS files blocks.
-        .max_blocking_threads(1)
+        // Only the reading of the TLS files and of the policy file blocks.
+        .max_blocking_threads(2)
         .enable_all()
         .build()
         .map_err(ServeError::Runtime)?;
     let ending = runtime.block_on(async {
         let signals = Signals::install().map_err(ServeError::Signals)?;
-        let policy = config.policy.name().to_owned();
         let bound = server::bind(config).await?;
-        info!(address = %bound.address(), admin = %bound.admin_address(), policy, "serving");
+        info!(address = %bound.address(), admin = %bound.admin_address(), policy = bound.policy(), "serving");
         if let Some(ca) = ca {
             let url = format!("https://{}/validate", reachable(bound.address()));
             info!("try it: curl --cacert {} -H 'content-type: application/json' -d '{EXAMPLE}' {url}", ca.display());
@@ -104,6 +114,11 @@ fn serve(args: ServeArgs) -> Result<Ending, ServeError> {
     // What is still open was given its time; waiting for it again would never end.
     runtime.shutdown_background();
     ending
+}
+
+/// The built-in policy of that name, else the file of that name.
+fn policy_source(name_or_file: String) -> PolicySource {
+    Policy::builtin(&name_or_file).map_or_else(|| PolicySource::File(PathBuf::from(name_or_file)), PolicySource::Fixed)
 }
 
 /// The files that were named, or local ones, and then the CA to trust.

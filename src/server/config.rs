@@ -14,7 +14,7 @@ pub struct Config {
     /// The certificate, its key, and whom to let in.
     pub tls: TlsFiles,
     /// What may change.
-    pub policy: Policy,
+    pub policy: PolicySource,
     /// How much is held at once.
     pub limits: Limits,
     /// How long a peer is waited for.
@@ -23,6 +23,15 @@ pub struct Config {
     pub shutdown_delay: Duration,
     /// How long what is in flight may take once the listener is closed.
     pub drain_timeout: Duration,
+}
+
+/// Where the policy comes from.
+#[derive(Debug, Clone)]
+pub enum PolicySource {
+    /// One that stays.
+    Fixed(Policy),
+    /// A file. It is read again for as long as the server runs.
+    File(PathBuf),
 }
 
 /// The files that TLS is set up from. They are read again for as long as the server runs.

@@ -1,9 +1,13 @@
 //! What is counted. Every label comes from a fixed set, so that no peer can make the series grow.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use prometheus_client::{
-    encoding::text,
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric as _, text},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
     registry::Registry,
 };
@@ -33,7 +37,9 @@ pub(super) struct Metrics {
     decision_seconds: Histogram,
     violations: Family<Labels<1>, Counter>,
     responses: Family<[(&'static str, u16); 1], Counter>,
-    reloads: Family<Labels<1>, Counter>,
+    policy_reloads: Family<Labels<1>, Counter>,
+    policy: PolicyInForce,
+    certificate_reloads: Family<Labels<1>, Counter>,
     certificate_expiry: Gauge,
     pub(super) connections_open: Gauge,
     pub(super) in_flight: Gauge,
@@ -67,8 +73,14 @@ impl Metrics {
         registry.register("violations", "Forbidden changes found, by top-level field", violations.clone());
         let responses = Family::default();
         registry.register("http_responses", "HTTP responses of the webhook, by status code", responses.clone());
-        let reloads = Family::default();
-        registry.register("certificate_reloads", "Changed TLS files that were taken or refused", reloads.clone());
+        let policy_reloads = Family::default();
+        registry.register("policy_reloads", "Changed policy files that were taken or refused", policy_reloads.clone());
+        let certificate_reloads = Family::default();
+        registry.register(
+            "certificate_reloads",
+            "Changed TLS files that were taken or refused",
+            certificate_reloads.clone(),
+        );
         let certificate_expiry = Gauge::default();
         registry.register(
             "certificate_expiry_timestamp_seconds",
@@ -88,7 +100,8 @@ impl Metrics {
         let accept_errors = Counter::default();
         registry.register("accept_errors", "Connections that could not be accepted", accept_errors.clone());
         registry.register("build", "This program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
-        registry.register("policy", "The policy in force", Info::new([("name", policy.to_owned())]));
+        let policy = PolicyInForce::new(policy);
+        registry.register_collector(Box::new(policy.clone()));
 
         let metrics = Self {
             registry,
@@ -96,7 +109,9 @@ impl Metrics {
             decision_seconds,
             violations,
             responses,
-            reloads,
+            policy_reloads,
+            policy,
+            certificate_reloads,
             certificate_expiry,
             connections_open,
             in_flight,
@@ -110,7 +125,8 @@ impl Metrics {
     /// An alert on a counter needs its zero: a series that begins at 1 never rises.
     fn begin_at_zero(&self) {
         for result in ["success", "refused"] {
-            drop(self.reloads.get_or_create(&[("result", result)]));
+            drop(self.policy_reloads.get_or_create(&[("result", result)]));
+            drop(self.certificate_reloads.get_or_create(&[("result", result)]));
         }
         for reason in [HandshakeFailure::Timeout, HandshakeFailure::PlainHttp, HandshakeFailure::Tls] {
             drop(self.handshake_failures.get_or_create(&[("reason", reason.label())]));
@@ -145,13 +161,22 @@ impl Metrics {
         self.handshake_failures.get_or_create(&[("reason", reason.label())]).inc();
     }
 
-    pub(super) fn reloaded(&self, validity: Validity) {
-        self.serves_until(validity);
-        self.reloads.get_or_create(&[("result", "success")]).inc();
+    pub(super) fn policy_reloaded(&self, name: &str) {
+        self.policy.set(name);
+        self.policy_reloads.get_or_create(&[("result", "success")]).inc();
     }
 
-    pub(super) fn reload_refused(&self) {
-        self.reloads.get_or_create(&[("result", "refused")]).inc();
+    pub(super) fn policy_refused(&self) {
+        self.policy_reloads.get_or_create(&[("result", "refused")]).inc();
+    }
+
+    pub(super) fn certificate_reloaded(&self, validity: Validity) {
+        self.serves_until(validity);
+        self.certificate_reloads.get_or_create(&[("result", "success")]).inc();
+    }
+
+    pub(super) fn certificate_refused(&self) {
+        self.certificate_reloads.get_or_create(&[("result", "refused")]).inc();
     }
 
     pub(super) fn serves_until(&self, validity: Validity) {
@@ -194,6 +219,29 @@ fn decision_labels(operation: &str, subresource: &str, outcome: Outcome) -> Labe
 /// The text if it is one of the known ones: what a peer makes up must not make a new series.
 fn known(text: &str, all: &[&'static str]) -> &'static str {
     all.iter().find(|known| **known == text).copied().unwrap_or(OTHER)
+}
+
+/// The name of the policy in force: one series, whatever names there were before.
+#[derive(Debug, Clone)]
+struct PolicyInForce(Arc<Mutex<String>>);
+
+impl PolicyInForce {
+    fn new(name: &str) -> Self {
+        Self(Arc::new(Mutex::new(name.to_owned())))
+    }
+
+    fn set(&self, name: &str) {
+        // Nothing can fail while the lock is held, so a poisoned one holds a good name all the same.
+        name.clone_into(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl Collector for PolicyInForce {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let name = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let info = Info::new([("name", name)]);
+        info.encode(encoder.encode_descriptor("policy", "The policy in force", None, info.metric_type())?)
+    }
 }
 
 /// Adds one for as long as it lives.

@@ -1,6 +1,6 @@
 //! The webhook server: TLS, HTTP/1.1 and HTTP/2 in front of [`crate::admission`], and the plain-HTTP port for probes.
 //!
-//! [`bind`] reads the keys and takes the ports, which gives [`Bound`] with the real addresses; [`Bound::run`] serves
+//! [`bind`] reads the policy and the keys and takes the ports, which gives [`Bound`] with the real addresses; [`Bound::run`] serves
 //! until a signal. Every await on a peer is under one of the [`Deadlines`], everything that is held under one of the
 //! [`Limits`].
 
@@ -19,7 +19,7 @@ mod timeout;
 mod tls;
 mod watch;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::pending, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     net::TcpListener,
@@ -28,8 +28,9 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-pub use config::{Config, Deadlines, Limits, TlsFiles};
-use reload::Reloader;
+pub use config::{Config, Deadlines, Limits, PolicySource, TlsFiles};
+pub use reload::PolicyFileError;
+use reload::{PolicyReloader, TlsReloader};
 use shutdown::Phase;
 pub use shutdown::{Signal, Signals};
 use state::State;
@@ -41,6 +42,9 @@ pub enum ServerError {
     /// TLS cannot be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The policy file cannot be used.
+    #[error("--policy {0}")]
+    Policy(#[from] PolicyFileError),
     /// An address is taken or not ours.
     #[error("{flag} {address}: {source}")]
     Bind {
@@ -67,7 +71,8 @@ pub struct Bound {
     admin_address: SocketAddr,
     listener: TcpListener,
     admin_listener: TcpListener,
-    reloader: Reloader,
+    tls_reloader: TlsReloader,
+    policy_reloader: Option<PolicyReloader>,
     state: Arc<State>,
     shutdown_delay: Duration,
     drain_timeout: Duration,
@@ -82,19 +87,27 @@ pub enum Ending {
     Cut(Signal),
 }
 
-/// Reads the keys and takes the ports.
+/// Reads the policy and the keys, and takes the ports.
 pub async fn bind(config: Config) -> Result<Bound, ServerError> {
-    let (reloader, identity) = Reloader::start(config.tls)?;
+    let (policy_reloader, policy) = match config.policy {
+        PolicySource::Fixed(policy) => (None, policy),
+        PolicySource::File(path) => {
+            let (reloader, policy) = PolicyReloader::start(path)?;
+            (Some(reloader), policy)
+        }
+    };
+    let (tls_reloader, identity) = TlsReloader::start(config.tls)?;
     let (listener, address) = listen("--listen", config.listen).await?;
     let (admin_listener, admin_address) = listen("--admin-listen", config.admin_listen).await?;
-    let state = State::new(config.limits, config.deadlines, config.policy, identity.config);
+    let state = State::new(config.limits, config.deadlines, policy, identity.config);
     state.metrics.serves_until(identity.validity);
     Ok(Bound {
         address,
         admin_address,
         listener,
         admin_listener,
-        reloader,
+        tls_reloader,
+        policy_reloader,
         state: Arc::new(state),
         shutdown_delay: config.shutdown_delay,
         drain_timeout: config.drain_timeout,
@@ -121,19 +134,33 @@ impl Bound {
         self.admin_address
     }
 
+    /// The name of the policy in force.
+    #[must_use]
+    pub fn policy(&self) -> String {
+        self.state.policy().name().to_owned()
+    }
+
     /// Serves until a signal, then drains: not ready at once, still answering for the shutdown delay, then closed, and
     /// done when the last connection is or the drain timeout has passed. A second signal ends it where it stands.
     pub async fn run(self, mut signals: Signals) -> Result<Ending, ServerError> {
         let state = Arc::clone(&self.state);
         let mut admin = tokio::spawn(admin::serve(self.admin_listener, Arc::clone(&state)));
-        let mut reload = tokio::spawn(self.reloader.run(Arc::clone(&state)));
+        let mut tls = tokio::spawn(self.tls_reloader.run(Arc::clone(&state)));
+        let policy_state = Arc::clone(&state);
+        let mut policy = tokio::spawn(async move {
+            match self.policy_reloader {
+                Some(reloader) => reloader.run(policy_state).await,
+                None => pending().await,
+            }
+        });
         let mut accept = tokio::spawn(listener::serve(self.listener, Arc::clone(&state)));
 
         let signal = tokio::select! {
             signal = signals.next() => signal,
             never = state.bodies.tidy() => match never {},
             Err(source) = &mut admin => return Err(ServerError::Broke { part: "admin port", source }),
-            Err(source) = &mut reload => return Err(ServerError::Broke { part: "watch on the TLS files", source }),
+            Err(source) = &mut tls => return Err(ServerError::Broke { part: "watch on the TLS files", source }),
+            Err(source) = &mut policy => return Err(ServerError::Broke { part: "watch on the policy file", source }),
             Err(source) = &mut accept => return Err(ServerError::Broke { part: "listener", source }),
         };
         state.advance(Phase::Draining);

@@ -51,9 +51,14 @@ impl State {
         }
     }
 
-    /// The policy in force.
+    /// The policy in force. A review takes it once: no decision is made under two.
     pub(super) fn policy(&self) -> Arc<Policy> {
         self.policy.get()
+    }
+
+    /// The policy of every review that is read from now on.
+    pub(super) fn set_policy(&self, policy: Policy) {
+        self.policy.set(Arc::new(policy));
     }
 
     /// TLS for the next connection.

@@ -1,8 +1,7 @@
 //! From PEM files to a TLS configuration, refusing whatever could not serve.
 
 use std::{
-    fs::File,
-    io::{self, Read as _},
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -15,7 +14,7 @@ use rustls::{
     sign::{CertifiedKey, SingleCertAndKey},
 };
 
-use super::config::TlsFiles;
+use super::{config::TlsFiles, reload::read_up_to};
 use crate::certificates::{Validity, ValidityError};
 
 /// No honest certificate, key or CA bundle is larger; a device or a log named by mistake is.
@@ -140,14 +139,9 @@ impl Material {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    let mut contents = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut contents))
-        .map_err(|source| TlsError::Read { path: path.to_owned(), source })?;
-    if contents.len() as u64 > MAX_FILE_BYTES {
-        return Err(TlsError::TooLarge(path.to_owned()));
-    }
-    Ok(contents)
+    read_up_to(MAX_FILE_BYTES, path)
+        .map_err(|source| TlsError::Read { path: path.to_owned(), source })?
+        .ok_or_else(|| TlsError::TooLarge(path.to_owned()))
 }
 
 /// What is wrong with a key, in words that say what to do.

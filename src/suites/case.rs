@@ -14,7 +14,7 @@ use crate::{
     admission::Policy,
     commands::{
         documents::Identity,
-        review::{Asked, SCALED, resource_of},
+        review::{Asked, Asker, SCALED, resource_of},
     },
 };
 
@@ -191,12 +191,11 @@ impl Case {
         let base = scale.as_ref().unwrap_or(base);
         let new = self.new_object(base)?;
         let review = Asked {
+            uid: "test",
             operation: self.operation.name(),
             identity: &base.identity,
             resource: (&base.group, &base.resource),
-            subresource: &self.subresource,
-            user: &self.user,
-            groups: &self.groups,
+            asker: Asker { subresource: &self.subresource, user: &self.user, groups: &self.groups },
             old: matches!(self.operation, Operation::Update | Operation::Delete).then_some(&*base.text),
             new: new.as_deref(),
         };

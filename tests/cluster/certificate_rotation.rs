@@ -4,13 +4,8 @@ use std::{
     fs,
     io::Write as _,
     net::TcpStream,
-    os::unix::fs::symlink,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    thread,
+    sync::Arc,
 };
 
 use rustls::{
@@ -20,37 +15,13 @@ use rustls::{
 use serde_json::json;
 
 use crate::{
-    cluster::{Clusters, Job, certificates},
+    cluster::{Clusters, certificates},
     harness::{Guard, Registration, free_address, until},
+    rotation::{Load, Mounted},
     tests,
 };
 
 tests![rotates_certificates_under_load_without_a_failed_update];
-
-/// A folder as a Secret is mounted: its files lead through the link `..data`, which is replaced as a whole.
-struct MountedSecret {
-    folder: PathBuf,
-}
-
-impl MountedSecret {
-    /// Mounts the certificates in `content`.
-    fn new(folder: PathBuf, content: &Path) -> Self {
-        fs::create_dir(&folder).expect("the folder can be made");
-        for file in ["ca.crt", "tls.crt", "tls.key"] {
-            symlink(Path::new("..data").join(file), folder.join(file)).expect("a link can be made");
-        }
-        let secret = Self { folder };
-        secret.swap(content);
-        secret
-    }
-
-    /// Puts others in their place.
-    fn swap(&self, content: &Path) {
-        let link = self.folder.join("..data_tmp");
-        symlink(content, &link).expect("a link can be made");
-        fs::rename(link, self.folder.join("..data")).expect("a link can be replaced");
-    }
-}
 
 /// Makes a folder with a new serving certificate of the same CA.
 fn renewed(old: &Path, new: PathBuf) -> PathBuf {
@@ -87,14 +58,6 @@ fn served(guard: &Guard, ca: &Path) -> std::io::Result<CertificateDer<'static>> 
     Ok(chain.first().expect("a server shows its certificate").clone().into_owned())
 }
 
-/// Labels all jobs of the namespace again and again until told to stop.
-fn label_without_pause(job: &Job, stop: &AtomicBool, rounds: &AtomicUsize) {
-    while !stop.load(Ordering::Relaxed) {
-        let label = format!("round={}", rounds.fetch_add(1, Ordering::Relaxed));
-        job.kubectl(&["label", "pytorchjob", "--all", "--overwrite", &label]).accepted();
-    }
-}
-
 fn rotates_certificates_under_load_without_a_failed_update(clusters: &Clusters) {
     let cluster = clusters.cci();
     let job = cluster.job();
@@ -103,7 +66,7 @@ fn rotates_certificates_under_load_without_a_failed_update(clusters: &Clusters) 
     let folder = cluster.folder();
     let first = folder.join("first");
     certificates(&first);
-    let secret = MountedSecret::new(folder.join("mounted"), &first);
+    let secret = Mounted::new(folder.join("mounted"), &first, &["ca.crt", "tls.crt", "tls.key"]);
     let guard = cluster.second_guard(&secret.folder, free_address().expect("a port is free"));
     let register = |host| {
         let name = format!("{}-{host}", job.namespace);
@@ -112,36 +75,23 @@ fn rotates_certificates_under_load_without_a_failed_update(clusters: &Clusters) 
     };
     register("127.0.0.1");
 
-    let (stop, rounds) = (AtomicBool::new(false), AtomicUsize::new(0));
-    thread::scope(|scope| {
-        let load = [(); 2].map(|()| scope.spawn(|| label_without_pause(&job, &stop, &rounds)));
-        // Whatever comes of it, the load ends with it.
-        let rotated = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            let mut old = first.clone();
-            for name in ["second", "third"] {
-                let new = renewed(&old, folder.join(name));
-                assert_ne!(certificate(&new), certificate(&old));
-                secret.swap(&new);
-                until("the new certificate", || {
-                    Ok((served(&guard, &first.join("ca.crt"))? == certificate(&new)).then_some(()))
-                })
-                .expect("the guard serves the new certificate");
-                // Another name is another connection of the API server, shown the new certificate.
-                if name == "second" {
-                    register("localhost");
-                }
-                // One more round, all of it after the swap.
-                let begun = rounds.load(Ordering::Relaxed);
-                until("another round", || Ok((rounds.load(Ordering::Relaxed) > begun + 2).then_some(())))
-                    .expect("the load goes on");
-                old = new;
+    Load::on(&job, |load| {
+        let mut old = first.clone();
+        for name in ["second", "third"] {
+            let new = renewed(&old, folder.join(name));
+            assert_ne!(certificate(&new), certificate(&old));
+            secret.swap(&new);
+            until("the new certificate", || {
+                Ok((served(&guard, &first.join("ca.crt"))? == certificate(&new)).then_some(()))
+            })
+            .expect("the guard serves the new certificate");
+            // Another name is another connection of the API server, shown the new certificate.
+            if name == "second" {
+                register("localhost");
             }
-        }));
-        stop.store(true, Ordering::Relaxed);
-        for thread in load {
-            thread.join().expect("no update fails");
+            load.another_round();
+            old = new;
         }
-        rotated.expect("the certificates are rotated");
     });
     job.rejects(&[("spec.backoffLimit", "(added)")], || job.patch(&json!({"spec": {"backoffLimit": 1}})));
 }

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::{
     conditions::Arenas,
     harness::{
-        ADMIN, ControlPlane, Guard, PERSON, Programs, Registration, Session, example_job, free_address,
+        ADMIN, ControlPlane, Guard, Operator, PERSON, Programs, Registration, Session, example_job, free_address,
         make_certificates,
     },
     run::Run,
@@ -26,6 +26,10 @@ use crate::{
 pub(crate) const GUARD: &str = env!("CARGO_BIN_EXE_pytorchjob-guard");
 /// This folder.
 pub(crate) const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster");
+/// The policy of the guard that is registered for all of a cluster.
+const POLICY: &str = "cci";
+/// What Kueue may do, where no guard is before it.
+const KUEUES_ROLE: &str = include_str!("harness/kueue.yaml");
 /// Where the example job is from the start, for questions about the cluster as a whole.
 const PROBE: &str = "probe";
 
@@ -75,10 +79,11 @@ impl Cluster {
         if controllers {
             plane.start_controllers(&session, &programs)?;
         }
+        plane.apply(KUEUES_ROLE)?;
         plane.create_job(PROBE, example.clone())?;
         let certs = session.folder().join("certs");
         make_certificates(Path::new(GUARD), &certs)?;
-        let guard = Guard::start(&session, Path::new(GUARD), &certs, free_address()?, "cci")?;
+        let guard = Guard::start(&session, Path::new(GUARD), &certs, free_address()?, POLICY)?;
         guard
             .register(&plane, Registration { name: "pytorchjob-guard", only: None, host: "127.0.0.1", probe: PROBE })?;
         Ok(Self { guard, plane, session, example, names: AtomicUsize::new(1) })
@@ -112,7 +117,57 @@ impl Cluster {
 
     /// Another guard, with certificates of its own; nobody asks it before it is registered.
     pub(crate) fn second_guard(&self, certs: &Path, listen: SocketAddr) -> Guard {
-        Guard::start(&self.session, Path::new(GUARD), certs, listen, "cci").expect("a second guard starts")
+        Guard::start(&self.session, Path::new(GUARD), certs, listen, POLICY).expect("a second guard starts")
+    }
+
+    /// The example job, with something added, in a namespace that no guard is asked about.
+    pub(crate) fn unguarded_job_with(&self, add: impl FnOnce(&mut Value)) -> Job<'_> {
+        let namespace = self.fresh_name();
+        let mut job = self.example.clone();
+        add(&mut job);
+        self.plane.create_job_apart(&namespace, job).expect("the example job can be created");
+        Job { cluster: self, namespace }
+    }
+
+    /// The example job, with something added, in a namespace that a guard with this policy alone is asked about.
+    pub(crate) fn job_under(&self, policy: &str, add: impl FnOnce(&mut Value)) -> (Job<'_>, Guard) {
+        let job = self.unguarded_job_with(add);
+        let guard = self.guard_of(&job, policy);
+        (job, guard)
+    }
+
+    /// A guard with this policy for the job's namespace and no other.
+    pub(crate) fn guard_of(&self, job: &Job<'_>, policy: &str) -> Guard {
+        let certs = self.folder().join("certs");
+        certificates(&certs);
+        let address = free_address().expect("a port is free");
+        let guard = Guard::start(&self.session, Path::new(GUARD), &certs, address, policy).expect("a guard starts");
+        let namespace = &job.namespace;
+        let registration = Registration { name: namespace, only: Some(namespace), host: "127.0.0.1", probe: namespace };
+        guard.register(&self.plane, registration).expect("the guard can be registered");
+        guard
+    }
+
+    /// The training operator, for the jobs of this job's namespace.
+    pub(crate) fn operator_of(&self, job: &Job<'_>) -> Operator {
+        let module = training_operator_module().expect("the operator's module can be found");
+        Operator::start(&self.session, &self.plane, &module, &job.namespace).expect("the operator starts")
+    }
+
+    /// A policy file with this text, in a folder of its own.
+    pub(crate) fn policy_file(&self, text: &str) -> String {
+        let file = self.folder().join("policy.yaml");
+        fs::write(&file, text).expect("the file can be written");
+        file.display().to_string()
+    }
+
+    /// The events of the audit log about a namespace's PyTorchJobs, each of a request that was answered.
+    pub(crate) fn audit_events(&self, namespace: &str) -> Vec<Value> {
+        let log = fs::read_to_string(self.plane.audit_log()).expect("the API server keeps an audit log");
+        let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let about =
+            |event: &Value| event["objectRef"]["namespace"] == namespace && event["stage"] == "ResponseComplete";
+        events.filter(about).collect()
     }
 }
 
@@ -208,8 +263,13 @@ fn structural_job() -> Value {
     job
 }
 
-/// The CRD as the training operator ships it, from Go's module cache.
+/// The CRD as the training operator ships it.
 pub(crate) fn training_operator_crd() -> io::Result<PathBuf> {
+    Ok(training_operator_module()?.join("manifests/base/crds/kubeflow.org_pytorchjobs.yaml"))
+}
+
+/// The training operator's module, in Go's module cache.
+fn training_operator_module() -> io::Result<PathBuf> {
     let module = "github.com/kubeflow/training-operator";
     let output = Command::new("go")
         .args(["mod", "download", "-json", module])
@@ -218,8 +278,7 @@ pub(crate) fn training_operator_crd() -> io::Result<PathBuf> {
         .output()
         .map_err(|error| crate::harness::go_missing(&error))?;
     let answer: Value = serde_json::from_slice(&output.stdout)?;
-    let folder = answer["Dir"].as_str().ok_or_else(|| {
+    answer["Dir"].as_str().map(PathBuf::from).ok_or_else(|| {
         io::Error::other(format!("go mod download {module}: {}", String::from_utf8_lossy(&output.stderr)))
-    })?;
-    Ok(Path::new(folder).join("manifests/base/crds/kubeflow.org_pytorchjobs.yaml"))
+    })
 }

@@ -4,6 +4,7 @@ mod cluster;
 mod harness;
 #[path = "../docs/mod.rs"]
 mod pages;
+mod rotation;
 mod run;
 
 mod certificate_rotation;
@@ -12,13 +13,18 @@ mod deletion;
 mod docs;
 mod dry_run;
 mod edit;
+mod external_diff;
 mod forbidden_changes;
+mod kueue;
 mod mutable_fields;
+mod operated;
 mod outage;
+mod policy_rotation;
 mod scale_and_status;
 mod secrecy;
 mod semantic_equality;
 mod training_operator;
+mod validation_actions;
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -54,6 +60,11 @@ fn main() -> ExitCode {
         certificate_rotation::TESTS,
         conditions::TESTS,
         docs::TESTS,
+        external_diff::TESTS,
+        validation_actions::TESTS,
+        policy_rotation::TESTS,
+        operated::TESTS,
+        kueue::TESTS,
     ]
     .concat()
     .into_iter()

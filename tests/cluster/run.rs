@@ -90,6 +90,11 @@ impl Run {
         lines.filter(|line| !is_log(line) && !line.starts_with(['\t', ' '])).collect::<Vec<_>>().join("\n")
     }
 
+    /// What it printed.
+    pub(crate) fn stdout(&self) -> &str {
+        &self.stdout
+    }
+
     /// Everything it said, answers of the API server included.
     pub(crate) fn everything(&self) -> String {
         format!("{}{}", self.stdout, self.stderr)

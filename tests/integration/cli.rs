@@ -14,6 +14,7 @@ use crate::support::guard::program;
 mod allowed;
 mod denied;
 mod errors;
+mod folders;
 mod registration;
 mod reviews;
 
@@ -58,7 +59,9 @@ impl Folder {
     }
 
     pub(crate) fn with(self, name: &str, contents: impl AsRef<[u8]>) -> Self {
-        fs::write(self.dir.path().join(name), contents).expect("a file");
+        let path = self.dir.path().join(name);
+        fs::create_dir_all(path.parent().expect("a file is in a folder")).expect("a folder");
+        fs::write(path, contents).expect("a file");
         self
     }
 
@@ -124,8 +127,9 @@ fn helps_to_check() {
     Usage: pytorchjob-guard check [OPTIONS] [OLD] [NEW]
 
     Arguments:
-      [OLD]  The object as it is stored, JSON or YAML; - is standard input
-      [NEW]  The object as it would become, JSON or YAML; - is standard input
+      [OLD]  The object as it is stored, JSON or YAML, or a folder of such files; - is standard input
+      [NEW]  The object as it would become, or a folder with files of the same names; - is standard
+             input
 
     Options:
           --review <FILE>       A saved AdmissionReview, JSON or YAML, in place of OLD and NEW; - is
@@ -161,8 +165,9 @@ fn helps_to_serve() {
                                           [env: PYTORCHJOB_GUARD_TLS_KEY=]
           --client-ca <FILE>              Let in only clients with a certificate from one of the CAs in
                                           this PEM file [env: PYTORCHJOB_GUARD_CLIENT_CA=]
-          --policy <NAME|FILE>            A built-in policy's name, or a policy file [env:
-                                          PYTORCHJOB_GUARD_POLICY=] [default: cci]
+          --policy <NAME|FILE>            A built-in policy's name, or a policy file, which is read
+                                          again when it changes [env: PYTORCHJOB_GUARD_POLICY=]
+                                          [default: cci]
           --max-body-bytes <BYTES>        The largest request body, in bytes [env:
                                           PYTORCHJOB_GUARD_MAX_BODY_BYTES=] [default: 8388608]
           --max-connections <N>           The most connections open at once; further ones wait to be

@@ -13,6 +13,7 @@ mod metrics;
 mod pages;
 mod policy_commands;
 mod policy_files;
+mod policy_reload;
 mod properties;
 mod purity;
 mod reference;

@@ -78,7 +78,10 @@ fn shows_all_there_is_from_the_start() {
         "pytorchjob_guard_accept_errors_total 0",
         "pytorchjob_guard_certificate_reloads_total{result=\"success\"} 0",
         "pytorchjob_guard_certificate_reloads_total{result=\"refused\"} 0",
+        "pytorchjob_guard_policy_reloads_total{result=\"success\"} 0",
+        "pytorchjob_guard_policy_reloads_total{result=\"refused\"} 0",
         concat!("pytorchjob_guard_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
+        "# TYPE pytorchjob_guard_policy info",
         "pytorchjob_guard_policy_info{name=\"cci\"} 1",
         "# EOF",
     ] {

@@ -60,7 +60,7 @@ const JUDGES: [Judge; 4] = [Judge::Asked, Judge::Conditions, Judge::Nobody, Judg
 #[derive(Debug)]
 pub(crate) struct Arena {
     _guards: Vec<Guard>,
-    proxy: Process,
+    _proxy: Process,
     address: String,
     runtime: Runtime,
     plane: ControlPlane,
@@ -141,7 +141,7 @@ impl Arena {
             Ok(said.trim().rsplit_once(" on ").map(|(_, address)| address.to_owned()))
         })?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let mut arena = Self { _guards: Vec::new(), proxy, address, runtime, plane, certs, session };
+        let mut arena = Self { _guards: Vec::new(), _proxy: proxy, address, runtime, plane, certs, session };
         arena.let_users_in()?;
         for policy in POLICIES {
             for judge in JUDGES {

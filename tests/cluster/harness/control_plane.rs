@@ -17,11 +17,17 @@ use super::{Process, Programs, Session, free_address, until};
 pub(crate) const ADMIN: &str = "admin";
 /// A user who may do everything to PyTorchJobs, and nothing else.
 pub(crate) const PERSON: &str = "dana";
+/// The account of the training operator.
+pub(crate) const OPERATOR: &str = "system:serviceaccount:kubeflow:training-operator";
 /// The user whose credentials make the controllers' service accounts.
 const CONTROLLER_MANAGER: &str = "system:kube-controller-manager";
 
 /// The users, and their groups.
-const USERS: [(&str, &str); 3] = [(ADMIN, "system:masters"), (PERSON, "people"), (CONTROLLER_MANAGER, "")];
+const USERS: [(&str, &str); 4] =
+    [(ADMIN, "system:masters"), (PERSON, "people"), (OPERATOR, "system:serviceaccounts"), (CONTROLLER_MANAGER, "")];
+
+/// The label of namespaces that have a guard of their own: the one that is registered for all is not asked about them.
+pub(crate) const OWN_GUARD: &str = "own-guard";
 
 /// What people may do.
 const PEOPLES_ROLE: &str = include_str!("people.yaml");
@@ -108,10 +114,7 @@ impl ControlPlane {
 
     /// Starts the garbage collector and the namespace controller. They know the CRDs that are there by then.
     pub(crate) fn start_controllers(&mut self, session: &Arc<Session>, programs: &Programs) -> io::Result<()> {
-        let kubeconfig = self.folder.join("controllers.kubeconfig");
-        let mut contexts = self.contexts();
-        contexts["current-context"] = json!(CONTROLLER_MANAGER);
-        fs::write(&kubeconfig, contexts.to_string())?;
+        let kubeconfig = self.kubeconfig_of(CONTROLLER_MANAGER)?;
         self.controllers = Some(
             session.spawn(
                 self.folder.join("kube-controller-manager.log"),
@@ -147,9 +150,19 @@ impl ControlPlane {
     }
 
     /// Makes a namespace with this job in it.
-    pub(crate) fn create_job(&self, namespace: &str, mut job: Value) -> io::Result<()> {
+    pub(crate) fn create_job(&self, namespace: &str, job: Value) -> io::Result<()> {
+        self.create_labelled(namespace, &json!({}), job)
+    }
+
+    /// Makes a namespace with this job in it, about which only a guard is asked that is registered for it.
+    pub(crate) fn create_job_apart(&self, namespace: &str, job: Value) -> io::Result<()> {
+        self.create_labelled(namespace, &json!({OWN_GUARD: "true"}), job)
+    }
+
+    fn create_labelled(&self, namespace: &str, labels: &Value, mut job: Value) -> io::Result<()> {
         job["metadata"]["namespace"] = json!(namespace);
-        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+        let metadata = json!({"name": namespace, "labels": labels});
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata});
         self.apply(&json!({"apiVersion": "v1", "kind": "List", "items": [namespace, job]}).to_string())
     }
 
@@ -165,6 +178,16 @@ impl ControlPlane {
     /// The kubeconfig, with a context for each user; the admin's is current.
     pub(crate) fn kubeconfig(&self) -> PathBuf {
         self.folder.join("kubeconfig")
+    }
+
+    /// A kubeconfig whose current context is that user's, for programs that cannot be told another.
+    pub(crate) fn kubeconfig_of(&self, user: &str) -> io::Result<PathBuf> {
+        // In the variable KUBECONFIG a colon would begin another file's name.
+        let kubeconfig = self.folder.join(format!("{}.kubeconfig", user.replace(':', "-")));
+        let mut contexts = self.contexts();
+        contexts["current-context"] = json!(user);
+        fs::write(&kubeconfig, contexts.to_string())?;
+        Ok(kubeconfig)
     }
 
     /// The file the API server records requests for PyTorchJobs in.

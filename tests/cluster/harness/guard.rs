@@ -12,7 +12,7 @@ use std::{
 use base64::{Engine as _, prelude::BASE64_STANDARD as STANDARD};
 use serde_json::{Value, json};
 
-use super::{ADMIN, ControlPlane, Process, Session, until};
+use super::{ADMIN, ControlPlane, OWN_GUARD, Process, Session, until};
 
 /// What the project ships.
 const CONFIGURATION: &str = include_str!("../../../manifests/validatingwebhookconfiguration.yaml");
@@ -33,7 +33,7 @@ pub(crate) struct Guard {
 pub(crate) struct Registration<'a> {
     /// The configuration's name.
     pub(crate) name: &'a str,
-    /// The only namespace it is for; all of them without.
+    /// The only namespace it is for; without, all but those with a guard of their own.
     pub(crate) only: Option<&'a str>,
     /// The host of the webhook's URL. The API server speaks HTTP/2 to `localhost`, and HTTP/1.1 to others.
     pub(crate) host: &'a str,
@@ -56,7 +56,7 @@ pub(crate) fn make_certificates(program: &Path, folder: &Path) -> io::Result<()>
 }
 
 impl Guard {
-    /// Starts one that serves the certificate in `certs`, and waits until it is ready.
+    /// Starts one that serves the certificate in `certs` and decides by this policy, and waits until it is ready.
     pub(crate) fn start(
         session: &Arc<Session>,
         program: &Path,
@@ -99,18 +99,34 @@ impl Guard {
         let path = webhook["clientConfig"]["service"]["path"].as_str().unwrap_or_default();
         let url = format!("https://{}:{}{path}", registration.host, self.address.port());
         webhook["clientConfig"] = json!({"url": url, "caBundle": self.ca_bundle});
-        if let Some(namespace) = registration.only {
-            webhook["namespaceSelector"] = json!({"matchLabels": {"kubernetes.io/metadata.name": namespace}});
-        }
+        webhook["namespaceSelector"] = match registration.only {
+            Some(namespace) => json!({"matchLabels": {"kubernetes.io/metadata.name": namespace}}),
+            None => json!({"matchExpressions": [{"key": OWN_GUARD, "operator": "DoesNotExist"}]}),
+        };
         plane.apply(&configuration.to_string())?;
+        let before = self.decisions()?;
         until("the guard to be asked", || {
-            let asked = plane
+            // Whatever comes of it.
+            plane
                 .kubectl(ADMIN)
                 .args(["--namespace", registration.probe, "patch", "pytorchjob", "pytorch-test", "--dry-run=server"])
                 .args(["--type=merge", "--patch", r#"{"metadata": {"finalizers": ["example.com/probe"]}}"#])
                 .output()?;
-            Ok((!asked.status.success()).then_some(()))
+            Ok((self.decisions()? > before).then_some(()))
         })
+    }
+
+    /// How many reviews it has decided.
+    fn decisions(&self) -> io::Result<u64> {
+        Ok(self.metric("decision_duration_seconds_count")?.unwrap_or_default())
+    }
+
+    /// The value of a metric, named with its labels and without the prefix.
+    pub(crate) fn metric(&self, name: &str) -> io::Result<Option<u64>> {
+        let value = |line: &str| {
+            line.strip_prefix("pytorchjob_guard_")?.strip_prefix(name)?.strip_prefix(' ')?.parse::<u64>().ok()
+        };
+        Ok(self.metrics()?.lines().find_map(value))
     }
 
     /// What it has logged so far.

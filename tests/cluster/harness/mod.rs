@@ -2,6 +2,7 @@
 
 mod control_plane;
 mod guard;
+mod operator;
 mod programs;
 mod session;
 
@@ -14,9 +15,10 @@ use std::{
 };
 
 pub(crate) use self::{
-    control_plane::{ADMIN, ControlPlane, PERSON},
+    control_plane::{ADMIN, ControlPlane, OPERATOR, OWN_GUARD, PERSON},
     guard::{Guard, Registration, make_certificates},
-    programs::{Programs, go_missing},
+    operator::Operator,
+    programs::{Programs, go_missing, training_operator},
     session::{Process, Session},
 };
 

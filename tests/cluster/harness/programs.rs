@@ -1,4 +1,5 @@
-//! The control plane's programs: those that `KUBEBUILDER_ASSETS` holds, or built once from Kubernetes' Go modules.
+//! The programs that the tests run: those of the control plane that `KUBEBUILDER_ASSETS` holds, the others built once from
+//! their Go modules.
 
 use std::{
     env, fs,
@@ -8,10 +9,34 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// Where go.mod and go.sum name the programs' modules.
-const MODULE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/control-plane");
-const GO_MOD: &str = include_str!("../control-plane/go.mod");
-const GO_SUM: &str = include_str!("../control-plane/go.sum");
+/// A folder with a go.mod, and what is built from it.
+struct Module {
+    /// The folder's name, here and where cargo builds.
+    name: &'static str,
+    go_mod: &'static str,
+    go_sum: &'static str,
+    /// The module whose version the programs have.
+    of: &'static str,
+    /// Where a program keeps its version.
+    version_variable: Option<&'static str>,
+}
+
+const CONTROL_PLANE: Module = Module {
+    name: "control-plane",
+    go_mod: include_str!("../control-plane/go.mod"),
+    go_sum: include_str!("../control-plane/go.sum"),
+    of: "k8s.io/kubernetes",
+    // Without its version clients cannot parse what the API server says of itself.
+    version_variable: Some("k8s.io/component-base/version.gitVersion"),
+};
+
+const TRAINING_OPERATOR: Module = Module {
+    name: "training-operator",
+    go_mod: include_str!("../training-operator/go.mod"),
+    go_sum: include_str!("../training-operator/go.sum"),
+    of: "github.com/kubeflow/training-operator",
+    version_variable: None,
+};
 
 /// A line of progress after so many compiled packages.
 const PACKAGES_A_LINE: usize = 200;
@@ -31,10 +56,10 @@ impl Programs {
         let Some(assets) = env::var_os("KUBEBUILDER_ASSETS").filter(|folder| !folder.is_empty()).map(PathBuf::from)
         else {
             return Ok(Self {
-                etcd: built("etcd", "go.etcd.io/etcd/server/v3")?,
-                kube_apiserver: built("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver")?,
+                etcd: CONTROL_PLANE.built("etcd", "go.etcd.io/etcd/server/v3")?,
+                kube_apiserver: CONTROL_PLANE.built("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver")?,
                 kube_controller_manager: built_controller_manager()?,
-                kubectl: built("kubectl", "k8s.io/kubernetes/cmd/kubectl")?,
+                kubectl: CONTROL_PLANE.built("kubectl", "k8s.io/kubernetes/cmd/kubectl")?,
             });
         };
         // The usual assets come without a controller manager.
@@ -62,65 +87,89 @@ fn in_assets(assets: &Path, name: &str) -> io::Result<PathBuf> {
 }
 
 fn built_controller_manager() -> io::Result<PathBuf> {
-    built("kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager")
+    CONTROL_PLANE.built("kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager")
 }
 
-/// The program built from `package`, from an earlier run or from now.
-fn built(name: &str, package: &str) -> io::Result<PathBuf> {
-    let version = kubernetes_version()?;
-    let mut hasher = DefaultHasher::new();
-    (GO_MOD, GO_SUM).hash(&mut hasher);
-    let folder = target_folder().join("control-plane").join(format!("{version}-{:016x}", hasher.finish()));
-    fs::create_dir_all(&folder)?;
-
-    // Of several `cargo test` at a time one builds, and the others wait for it.
-    let lock = fs::File::create(folder.join("lock"))?;
-    if lock.try_lock().is_err() {
-        tell(&format!("waiting for another run that builds {name}"));
-        lock.lock()?;
-    }
-    let program = folder.join(name);
-    if !program.is_file() {
-        let unfinished = folder.join(format!("{name}.unfinished"));
-        build(name, package, version, &unfinished)?;
-        fs::rename(&unfinished, &program)?;
-    }
-    Ok(program)
+/// The training operator.
+pub(crate) fn training_operator() -> io::Result<PathBuf> {
+    TRAINING_OPERATOR.built("training-operator", "github.com/kubeflow/training-operator/cmd/training-operator.v1")
 }
 
-fn build(name: &str, package: &str, version: &str, output: &Path) -> io::Result<()> {
-    tell(&format!("building {name} of Kubernetes {version} (once; minutes where Go's build cache is empty)"));
-    let mut go = Command::new("go")
-        .args(["build", "-v", "-trimpath", "-ldflags"])
-        // Without its version clients cannot parse what the API server says of itself.
-        .arg(format!("-s -w -X k8s.io/component-base/version.gitVersion={version}"))
-        .arg("-o")
-        .arg(output)
-        .arg(package)
-        .current_dir(MODULE)
-        .env("CGO_ENABLED", "0")
-        .env("GOWORK", "off")
-        .stdin(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| go_missing(&error))?;
+impl Module {
+    /// The program built from `package`, from an earlier run or from now.
+    fn built(&self, name: &str, package: &str) -> io::Result<PathBuf> {
+        let version = self.version()?;
+        let mut hasher = DefaultHasher::new();
+        (self.go_mod, self.go_sum).hash(&mut hasher);
+        let folder = target_folder().join(self.name).join(format!("{version}-{:016x}", hasher.finish()));
+        fs::create_dir_all(&folder)?;
 
-    // `go build -v` names each package as it is compiled; what else it says may be why it fails.
-    let mut said = Vec::new();
-    if let Some(stderr) = go.stderr.take() {
-        for line in BufReader::new(stderr).lines() {
-            said.push(line?);
-            if said.len() % PACKAGES_A_LINE == 0 {
-                tell(&format!("building {name}: {} packages", said.len()));
+        // Of several `cargo test` at a time one builds, and the others wait for it.
+        let lock = fs::File::create(folder.join("lock"))?;
+        if lock.try_lock().is_err() {
+            self.tell(&format!("waiting for another run that builds {name}"));
+            lock.lock()?;
+        }
+        let program = folder.join(name);
+        if !program.is_file() {
+            let unfinished = folder.join(format!("{name}.unfinished"));
+            self.build(name, package, version, &unfinished)?;
+            fs::rename(&unfinished, &program)?;
+        }
+        Ok(program)
+    }
+
+    fn build(&self, name: &str, package: &str, version: &str, output: &Path) -> io::Result<()> {
+        self.tell(&format!("building {name} of {} {version} (once; minutes where Go's build cache is empty)", self.of));
+        let stamp = self.version_variable.map(|variable| format!(" -X {variable}={version}")).unwrap_or_default();
+        let mut go = Command::new("go")
+            .args(["build", "-v", "-trimpath", "-ldflags"])
+            .arg(format!("-s -w{stamp}"))
+            .arg("-o")
+            .arg(output)
+            .arg(package)
+            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster").join(self.name))
+            .env("CGO_ENABLED", "0")
+            .env("GOWORK", "off")
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| go_missing(&error))?;
+
+        // `go build -v` names each package as it is compiled; what else it says may be why it fails.
+        let mut said = Vec::new();
+        if let Some(stderr) = go.stderr.take() {
+            for line in BufReader::new(stderr).lines() {
+                said.push(line?);
+                if said.len() % PACKAGES_A_LINE == 0 {
+                    self.tell(&format!("building {name}: {} packages", said.len()));
+                }
             }
         }
+        if go.wait()?.success() {
+            self.tell(&format!("built {name}"));
+            return Ok(());
+        }
+        let last = said[said.len().saturating_sub(20)..].join("\n");
+        Err(io::Error::other(format!("go build {package} failed:\n{last}")))
     }
-    if go.wait()?.success() {
-        tell(&format!("built {name}"));
-        return Ok(());
+
+    /// Says how it goes.
+    fn tell(&self, line: &str) {
+        eprintln!("{}: {line}", self.name);
     }
-    let last = said[said.len().saturating_sub(20)..].join("\n");
-    Err(io::Error::other(format!("go build {package} failed:\n{last}")))
+
+    /// The version that go.mod requires.
+    fn version(&self) -> io::Result<&'static str> {
+        let required = |line: &'static str| {
+            let line = line.trim().trim_start_matches("require ");
+            line.strip_prefix(self.of)?.strip_prefix(' ')?.split_whitespace().next()
+        };
+        self.go_mod
+            .lines()
+            .find_map(required)
+            .ok_or_else(|| io::Error::other(format!("tests/cluster/{}/go.mod requires no {}", self.name, self.of)))
+    }
 }
 
 /// What to do where `go` cannot be started.
@@ -132,20 +181,7 @@ pub(crate) fn go_missing(error: &io::Error) -> io::Error {
     ))
 }
 
-/// The version of Kubernetes that go.mod requires.
-fn kubernetes_version() -> io::Result<&'static str> {
-    GO_MOD
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("k8s.io/kubernetes ")?.split_whitespace().next())
-        .ok_or_else(|| io::Error::other("tests/cluster/control-plane/go.mod requires no k8s.io/kubernetes"))
-}
-
 /// The folder where cargo builds.
 fn target_folder() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"), PathBuf::from)
-}
-
-/// Says how it goes.
-fn tell(line: &str) {
-    eprintln!("control plane: {line}");
 }

@@ -1,0 +1,137 @@
+//! Reading the TLS files again when their contents change.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use rustls::crypto::CryptoProvider;
+use tracing::{info, warn};
+
+use super::{Files, Look, Watched};
+use crate::{
+    certificates::{Standing, Validity},
+    server::{
+        config::TlsFiles,
+        state::State,
+        tls::{Identity, Material, TlsError},
+    },
+};
+
+impl Files for TlsFiles {
+    type Contents = Material;
+    type Error = TlsError;
+
+    fn read(&self) -> Result<Material, TlsError> {
+        Material::read(self)
+    }
+}
+
+/// Watches the files that TLS is set up from.
+pub(in crate::server) struct TlsReloader {
+    watched: Watched<TlsFiles>,
+    provider: Arc<CryptoProvider>,
+    validity: Validity,
+    standing: Standing,
+}
+
+impl TlsReloader {
+    /// Reads the files for the first time.
+    pub(in crate::server) fn start(files: TlsFiles) -> Result<(Self, Identity), TlsError> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let material = Material::read(&files)?;
+        let identity = material.identity(&files, &provider)?;
+        let validity = identity.validity;
+        let reloader = Self { watched: Watched::new(files, material), provider, validity, standing: Standing::Good };
+        Ok((reloader, identity))
+    }
+
+    /// Looks at the files again and again.
+    pub(in crate::server) async fn run(mut self, state: Arc<State>) {
+        loop {
+            self.warn_of_expiry();
+            let Some(look) = self.watched.look().await else { continue };
+            match self.identity(look) {
+                Ok(identity) => {
+                    self.validity = identity.validity;
+                    self.standing = Standing::Good;
+                    state.set_tls(identity.config);
+                    state.metrics.certificate_reloaded(identity.validity);
+                    info!(cert = %self.watched.files.cert.display(), "the TLS files changed and are in use");
+                }
+                Err(reason) => {
+                    state.metrics.certificate_refused();
+                    warn!(reason, "the TLS files changed and cannot be used; the ones before go on serving");
+                }
+            }
+        }
+    }
+
+    /// What serves from now on, or why these files cannot.
+    fn identity(&self, look: Look<Material>) -> Result<Identity, String> {
+        look?.identity(&self.watched.files, &self.provider).map_err(|error| error.to_string())
+    }
+
+    /// Says once that the certificate is near its end, and once that it is over.
+    fn warn_of_expiry(&mut self) {
+        let now = SystemTime::now();
+        let standing = self.validity.standing(now);
+        if standing == self.standing {
+            return;
+        }
+        self.standing = standing;
+        let cert = self.watched.files.cert.display();
+        match standing {
+            Standing::Good => {}
+            Standing::Early => warn!(%cert, "the certificate is not valid yet: API servers will not call this webhook"),
+            Standing::Ending => {
+                let left =
+                    humantime::format_duration(Duration::from_secs(self.validity.left(now).as_secs())).to_string();
+                warn!(%cert, left, "the certificate ends soon");
+            }
+            Standing::Ended => warn!(%cert, "the certificate has expired: API servers will not call this webhook"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use rcgen::{CertificateParams, KeyPair};
+
+    use super::*;
+
+    fn pair() -> (String, String) {
+        let key = KeyPair::generate().expect("a key");
+        let cert = CertificateParams::default().self_signed(&key).expect("a certificate");
+        (cert.pem(), key.serialize_pem())
+    }
+
+    /// What is seen of this pair.
+    fn look(files: &TlsFiles, cert: &str, key: &str) -> Look<Material> {
+        fs::write(&files.cert, cert).expect("a file");
+        fs::write(&files.key, key).expect("a file");
+        files.read().map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn takes_what_can_serve_and_refuses_what_cannot() {
+        let dir = tempfile::TempDir::new().expect("a folder");
+        let files = TlsFiles { cert: dir.path().join("tls.crt"), key: dir.path().join("tls.key"), client_ca: None };
+        let ((cert_a, key_a), (cert_b, key_b)) = (pair(), pair());
+        let a = look(&files, &cert_a, &key_a);
+        let (reloader, _) = TlsReloader::start(files.clone()).expect("the first pair serves");
+        let half = look(&files, &cert_b, &key_a);
+        let b = look(&files, &cert_b, &key_b);
+        let gone = Err("tls.crt: gone".to_owned());
+        let refused = format!("{}: this is not the key", files.key.display());
+        for (look, found) in [(a, None), (half, Some(refused.as_str())), (b, None), (gone, Some("tls.crt: gone"))] {
+            match (reloader.identity(look).err(), found) {
+                (None, None) => {}
+                (Some(reason), Some(found)) => assert!(reason.starts_with(found), "{reason} where {found} was due"),
+                (reason, found) => panic!("{reason:?} where {found:?} was due"),
+            }
+        }
+    }
+}

@@ -1,6 +1,8 @@
 //! Every way to say what somebody does, and everything that can come of it.
 
 use insta::assert_snapshot;
+use pytorchjob_guard::suites;
+use serde_json::{Value, json};
 
 use super::{Folder, HEAD, JOB, suite};
 
@@ -250,4 +252,38 @@ fn a_suite_may_be_json() {
 
     1 passed, 0 failed in T s
     ");
+}
+
+#[test]
+fn a_review_is_as_an_api_server_sends_it() {
+    let folder = suite(
+        "
+  - {name: created, operation: CREATE, patch: {spec: {x: 1}}, expect: Allowed}
+  - {name: deleted, operation: DELETE, expect: Allowed}
+  - {name: connected, operation: CONNECT, subresource: proxy, object: {a: 1}, expect: Allowed}
+  - {name: updated, user: jane, groups: [dev], basePatch: {metadata: {uid: u}}, patch: {spec: null}, expect: Allowed}
+  - {name: scaled, subresource: scale, patch: {spec: {replicas: 2}}, expect: Denied, fields: [spec.replicas]}
+",
+    );
+    let found = suites::find(&[folder.path().join("suite.yaml")]);
+    assert_eq!(found.problems, []);
+    let requests: Vec<Value> = found.suites[0]
+        .reviews()
+        .map(|review| serde_json::from_str::<Value>(&review).expect("JSON")["request"].take())
+        .collect();
+    let [created, deleted, connected, updated, scaled] = &requests[..] else { panic!("five reviews: {requests:?}") };
+    assert_eq!((created.get("oldObject"), &created["object"]["spec"]["x"]), (None, &json!(1)));
+    assert_eq!((deleted.get("object"), &deleted["oldObject"]["metadata"]["name"]), (None, &json!("mnist")));
+    assert_eq!((connected.get("oldObject"), &connected["object"]), (None, &json!({"a": 1})));
+    assert_eq!(updated["oldObject"]["metadata"]["uid"], "u");
+    assert_eq!(updated["object"]["metadata"]["uid"], "u");
+    assert_eq!((updated["oldObject"].get("spec").is_some(), updated["object"].get("spec")), (true, None));
+    assert_eq!(updated["userInfo"], json!({"username": "jane", "groups": ["dev"]}));
+    assert_eq!(updated["kind"], json!({"group": "kubeflow.org", "version": "v1", "kind": "PyTorchJob"}));
+    assert_eq!(updated["resource"], json!({"group": "kubeflow.org", "version": "v1", "resource": "pytorchjobs"}));
+    assert_eq!((&updated["name"], &updated["namespace"]), (&json!("mnist"), &json!("team-a")));
+    assert_eq!((&updated["operation"], updated.get("subResource")), (&json!("UPDATE"), None));
+    assert_eq!(scaled["kind"], json!({"group": "autoscaling", "version": "v1", "kind": "Scale"}));
+    assert_eq!(scaled["resource"], json!({"group": "kubeflow.org", "version": "v1", "resource": "pytorchjobs"}));
+    assert_eq!((&scaled["subResource"], &scaled["object"]["spec"]), (&json!("scale"), &json!({"replicas": 2})));
 }

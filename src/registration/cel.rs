@@ -47,8 +47,15 @@ impl Expression {
 
     /// True where one is. Something always true makes it so.
     pub(super) fn any(parts: impl IntoIterator<Item = Self>) -> Self {
-        let parts: Vec<_> = parts.into_iter().collect();
-        if parts.iter().any(Self::is_always_true) { Self::All(Vec::new()) } else { Self::one_or(parts, Self::Any) }
+        let mut flat = Vec::new();
+        for part in parts {
+            match part {
+                Self::Any(parts) => flat.extend(parts),
+                part if part.is_always_true() => return part,
+                part => flat.push(part),
+            }
+        }
+        Self::one_or(flat, Self::Any)
     }
 
     fn one_or(mut parts: Vec<Self>, many: impl Fn(Vec<Self>) -> Self) -> Self {

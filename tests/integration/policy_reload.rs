@@ -185,11 +185,15 @@ fn takes_a_plain_file_that_is_written_in_place() {
     fs::write(guard.path("own.yaml"), only("b")).expect("a file");
     guard.await_metric(SUCCESS, 1.0);
     assert_eq!(ask(&guard), under("b"));
+    // As Notepad saves it.
+    fs::write(guard.path("own.yaml"), format!("\u{feff}{}", only("c"))).expect("a file");
+    guard.await_metric(SUCCESS, 2.0);
+    assert_eq!(ask(&guard), under("c"));
     // In another encoding it is no text.
     fs::write(guard.path("own.yaml"), b"# caf\xe9\n").expect("a file");
     guard.await_metric(REFUSED, 1.0);
     assert!(guard.await_log("cannot be used").contains("own.yaml: line 1, column 6: is not UTF-8"));
-    assert_eq!(ask(&guard), under("b"));
+    assert_eq!(ask(&guard), under("c"));
 }
 
 #[test]

@@ -70,6 +70,8 @@ impl PolicyFile {
             let column = before.rsplit(|byte| *byte == b'\n').next().map_or(0, <[u8]>::len) + 1;
             PolicyFileError::NotUtf8 { path: self.0.clone(), line, column }
         })?;
+        // Editors on Windows put a byte order mark first.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         Policy::parse(text).map_err(|source| PolicyFileError::Policy { path: self.0.clone(), source })
     }
 }

@@ -3,7 +3,7 @@
 //! Language: <https://github.com/google/cel-spec>, with the optional values (`map.?key`, `map[?key]`, `orValue`) that API
 //! servers know since 1.29; `matchConditions` are stable since 1.30.
 
-use std::fmt::{self, Display};
+use std::fmt::{self, Display, Write as _};
 
 /// Longer lines are broken at their `&&` and `||`.
 const WIDTH: usize = 110;
@@ -225,7 +225,10 @@ pub(super) fn string(text: &str) -> String {
     for c in text.chars() {
         match c {
             '\'' | '\\' => literal.extend(['\\', c]),
-            c if c.is_control() || !c.is_ascii() => literal.push_str(&format!("\\U{:08x}", u32::from(c))),
+            c if c.is_control() || !c.is_ascii() => {
+                // Writing to a string does not fail.
+                let _ = write!(literal, "\\U{:08x}", u32::from(c));
+            }
             c => literal.push(c),
         }
     }

@@ -135,7 +135,7 @@ fn refuses_a_bad_policy_and_keeps_the_one_in_force() {
         (only("b").replace("UpdatePolicy", "Policy"), "line 2, column 7: kind: write UpdatePolicy"),
         (only("b").replace("spec.b", "spec..b"), "line 5, column 17: "),
         (only("b")[..60].to_owned(), "line "),
-        (String::new(), "unexpected end of input"),
+        (String::new(), "line 1, column 1: there is nothing here"),
         (large, "is larger than 1 MiB"),
     ] {
         mounted.swap(&bad);

@@ -3,18 +3,21 @@
 //! Data goes one way:
 //!
 //! ```text
-//!   API server ──TLS──▶ server ─┐                                   ┌─▶ response, log line, metrics
-//!                               ├─ bytes ─▶ admission ─▶ Answer ────┤
-//!   files ──▶ commands::check ──┤              ▲                    ├─▶ what kubectl would print
-//!  suites ──▶ suites ───────────┘       policy, a file              └─▶ test reports
+//!   API server ──TLS──▶ server ───┐                                 ┌─▶ response, log line, metrics
+//!                                 ├─ bytes ─▶ admission ─▶ Answer ──┤
+//!   files ──▶ documents ─┬ check ─┤              ▲                  ├─▶ what kubectl would print
+//!                        └ suites ┘       policy, a file            └─▶ test reports
+//!                                                └──▶ registration ───▶ manifests for the API server
 //! ```
 //!
-//! [`admission`] is pure: it is called by [`server`], [`commands`] and [`suites`], and calls nobody.
+//! [`admission`] is pure: it is called by [`server`], [`commands`] and [`suites`], and calls nobody. [`registration`] is
+//! as pure, and reads nothing but a policy.
 
 pub mod admission;
 pub mod certificates;
 pub mod cli;
 pub mod commands;
+mod documents;
 pub mod registration;
 pub mod server;
 pub mod suites;

@@ -3,7 +3,7 @@
 //! ```text
 //! bytes ──review──▶ Review ──changes──▶ [Change] ──verdict──▶ [Violation] ──response──▶ bytes
 //!           │                    │                     │
-//!         json              equality, amount         policy ◀── policy_file
+//!         json              equality, amount         policy ◀── a file's text
 //! ```
 
 mod amount;
@@ -12,15 +12,6 @@ mod equality;
 mod field;
 mod json;
 mod policy;
-mod policy_check;
-mod policy_error;
-mod policy_exemption;
-mod policy_file;
-mod policy_lint;
-mod policy_names;
-mod policy_probe;
-mod policy_reader;
-mod policy_tree;
 mod response;
 mod review;
 mod text;
@@ -38,8 +29,7 @@ use self::{
     review::{Request, Review},
 };
 pub use self::{
-    policy::Policy,
-    policy_error::{Place, PolicyError, Remark, Severity},
+    policy::{Place, Policy, PolicyError, Remark, Severity},
     response::MAX_RESPONSE,
     review::NotAReview,
     verdict::Violation,

@@ -10,16 +10,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{
-    diff,
-    documents::{Document, DocumentError, Identity},
-    kubectl,
-    review::{self, Asker, Subject},
-    source,
-};
+use super::{diff, kubectl, source};
 use crate::{
     admission::{self, Answer, Outcome, Policy},
     cli::{CheckArgs, Output},
+    documents::{
+        Document, DocumentError, Identity,
+        review::{self, Asker, Subject},
+    },
 };
 
 /// Exit 0: allowed, 1: denied, 2: there was nothing to decide. Of folders 0 says no difference, and 1 differences.

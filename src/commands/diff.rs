@@ -17,13 +17,15 @@ use serde_json::Value;
 
 use super::{
     check::{self, CheckError, Response},
-    documents::{Document, DocumentError, Identity},
     kubectl,
-    review::{self, Subject},
 };
 use crate::{
     admission::{DenialReason, Outcome, Policy, ValidationAction},
     cli::{CheckArgs, Output},
+    documents::{
+        Document, DocumentError, Identity,
+        review::{self, Subject},
+    },
 };
 
 /// Whether nothing differs between the objects in the two folders. Files of the same name are one object.

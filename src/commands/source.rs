@@ -20,6 +20,8 @@ pub(super) struct LoadError(#[from] SourceError);
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SourceError {
     #[error("{name}: there is no built-in policy of that name, and the file cannot be read: {source}")]
+    Nothing { name: String, source: io::Error },
+    #[error("{name}: {source}")]
     File { name: String, source: io::Error },
     #[error("{name}: {source}")]
     Content { name: String, source: ContentError },
@@ -58,11 +60,14 @@ impl Source {
     pub(super) fn find(name_or_file: &str) -> Result<Self, SourceError> {
         match Policy::builtin_text(name_or_file) {
             Some(text) => Ok(Self { name: name_or_file.to_owned(), text: Cow::Borrowed(text) }),
-            None => Self::read(name_or_file),
+            None => Self::read(name_or_file).map_err(|error| match error {
+                SourceError::File { name, source } => SourceError::Nothing { name, source },
+                error => error,
+            }),
         }
     }
 
-    /// The file of that name, whatever the built-in policies are called.
+    /// The file of that name, whatever the built-in policies are called: what a reload reads again.
     pub(super) fn read(file: &str) -> Result<Self, SourceError> {
         let name = || file.to_owned();
         match File::open(file).map_err(TextError::from).and_then(|file| text(file, MAX_BYTES)) {

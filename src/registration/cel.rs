@@ -3,7 +3,7 @@
 //! Language: <https://github.com/google/cel-spec>, with the optional values (`map.?key`, `map[?key]`, `orValue`) that API
 //! servers know since 1.29; `matchConditions` are stable since 1.30.
 
-use std::fmt::{self, Display};
+use std::fmt::{self, Display, Write as _};
 
 /// Longer lines are broken at their `&&` and `||`.
 const WIDTH: usize = 110;
@@ -47,8 +47,15 @@ impl Expression {
 
     /// True where one is. Something always true makes it so.
     pub(super) fn any(parts: impl IntoIterator<Item = Self>) -> Self {
-        let parts: Vec<_> = parts.into_iter().collect();
-        if parts.iter().any(Self::is_always_true) { Self::All(Vec::new()) } else { Self::one_or(parts, Self::Any) }
+        let mut flat = Vec::new();
+        for part in parts {
+            match part {
+                Self::Any(parts) => flat.extend(parts),
+                part if part.is_always_true() => return part,
+                part => flat.push(part),
+            }
+        }
+        Self::one_or(flat, Self::Any)
     }
 
     fn one_or(mut parts: Vec<Self>, many: impl Fn(Vec<Self>) -> Self) -> Self {
@@ -218,7 +225,10 @@ pub(super) fn string(text: &str) -> String {
     for c in text.chars() {
         match c {
             '\'' | '\\' => literal.extend(['\\', c]),
-            c if c.is_control() || !c.is_ascii() => literal.push_str(&format!("\\U{:08x}", u32::from(c))),
+            c if c.is_control() || !c.is_ascii() => {
+                // Writing to a string does not fail.
+                let _ = write!(literal, "\\U{:08x}", u32::from(c));
+            }
             c => literal.push(c),
         }
     }

@@ -117,9 +117,8 @@ impl<'p> Place<'p> {
         let some_below =
             |differ: fn(Standing) -> bool| self.rules.iter().any(|rule| !rule.rest.is_empty() && differ(rule.weight.1));
         match self.standing() {
-            Standing::ServerManaged => Freedom::Free,
             Standing::Mutable if some_below(|standing| standing == Standing::Immutable) => Freedom::Mixed,
-            Standing::Mutable => Freedom::Free,
+            Standing::Mutable | Standing::ServerManaged => Freedom::Free,
             Standing::Immutable if some_below(|standing| standing != Standing::Immutable) => Freedom::Mixed,
             Standing::Immutable => Freedom::Fixed,
         }

@@ -13,7 +13,7 @@ use super::{
     conditions::{Part, allowed},
     webhook::rules,
 };
-use crate::admission::{DenialReason, Policy, ValidationAction};
+use crate::admission::{DenialReason, Pattern, Policy, ValidationAction};
 
 /// A message that kubectl's users still read.
 const MAX_MESSAGE: usize = 512;
@@ -43,7 +43,7 @@ pub fn admission_policy(policy: &Policy) -> (ValidatingAdmissionPolicy, Validati
             ..Validation::default()
         }
     };
-    let fields: Vec<_> = policy.mutable_fields.iter().map(|field| field.written()).collect();
+    let fields: Vec<_> = policy.mutable_fields.iter().map(Pattern::written).collect();
     let mut message = match &fields[..] {
         [] => "no field can be changed".to_owned(),
         fields => format!("only these fields can be changed: {}", fields.join(", ")),

@@ -12,8 +12,8 @@ use serde_json::{
 use super::file::Operation;
 use crate::{
     admission::Policy,
-    commands::{
-        documents::Identity,
+    documents::{
+        Identity,
         review::{Asked, Asker, SCALED, resource_of},
     },
 };

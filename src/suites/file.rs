@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use serde_saphyr::Spanned;
 
 use super::{case::Verdict, load::Suite, problem::Problem};
-use crate::commands::documents::{self, DocumentError};
+use crate::documents::{self, DocumentError};
 
 const API_VERSION: &str = "pytorchjob-guard/v1";
 const KIND: &str = "PolicyTest";

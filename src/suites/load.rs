@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     admission::{Pattern, PatternToken, Policy},
-    commands::documents::Document,
+    documents::Document,
 };
 
 /// A suite that can be run.

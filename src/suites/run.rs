@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     admission::{self, Outcome, Policy, ValidationAction},
-    commands::review::Subject,
+    documents::review::Subject,
 };
 
 /// Which cases are run.

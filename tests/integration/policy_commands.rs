@@ -172,11 +172,15 @@ fn helps_with_policies() {
     Usage: pytorchjob-guard policy <COMMAND>
 
     Commands:
-      list    List the built-in policies
-      show    Print a policy
-      lint    Say what is wrong with policies, and what is hardly meant
-      doctor  Hold a policy against a CRD: which of its fields do the objects have?
-      help    Print this message or the help of the given subcommand(s)
+      list              List the built-in policies
+      show              Print a policy
+      lint              Say what is wrong with policies, and what is hardly meant
+      doctor            Hold a policy against a CRD: which of its fields do the objects have?
+      match-conditions  Print the matchConditions with which an API server asks the guard only about
+                        what a policy could deny
+      vap               Print the nearest ValidatingAdmissionPolicy and its binding, for clusters that
+                        cannot run a webhook
+      help              Print this message or the help of the given subcommand(s)
 
     Options:
       -h, --help  Print help

@@ -9,8 +9,10 @@ use crate::cli::Folder;
 
 mod exemptions;
 mod lists;
+mod needless;
 mod schema;
 mod texts;
+mod values;
 mod warnings;
 
 /// The first four lines of a policy.

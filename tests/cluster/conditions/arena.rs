@@ -59,7 +59,7 @@ const JUDGES: [Judge; 4] = [Judge::Asked, Judge::Conditions, Judge::Nobody, Judg
 /// The control plane. The fields are dropped from the top.
 #[derive(Debug)]
 pub(crate) struct Arena {
-    _guards: Vec<Guard>,
+    guards: Vec<Guard>,
     _proxy: Process,
     address: String,
     runtime: Runtime,
@@ -141,7 +141,7 @@ impl Arena {
             Ok(said.trim().rsplit_once(" on ").map(|(_, address)| address.to_owned()))
         })?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let mut arena = Self { _guards: Vec::new(), _proxy: proxy, address, runtime, plane, certs, session };
+        let mut arena = Self { guards: Vec::new(), _proxy: proxy, address, runtime, plane, certs, session };
         arena.let_users_in()?;
         for policy in POLICIES {
             for judge in JUDGES {
@@ -149,7 +149,7 @@ impl Arena {
             }
             let guard = arena.guard(policy)?;
             arena.register(policy, guard.address.port())?;
-            arena._guards.push(guard);
+            arena.guards.push(guard);
         }
         for policy in POLICIES {
             for judge in JUDGES {

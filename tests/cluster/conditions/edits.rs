@@ -18,7 +18,7 @@ impl Step {
     pub(crate) fn apply(&self, object: &mut Value) {
         let keys: Vec<String> =
             self.at.split('/').skip(1).map(|key| key.replace("~1", "/").replace("~0", "~")).collect();
-        let Some((last, parents)) = keys.split_last() else { return };
+        let Some((target, parents)) = keys.split_last() else { return };
         let mut place = object;
         for key in parents {
             let next = match place {
@@ -36,12 +36,12 @@ impl Step {
         }
         match (place, &self.value) {
             (Value::Object(map), Some(value)) => {
-                map.insert(last.clone(), value.clone());
+                map.insert(target.clone(), value.clone());
             }
             (Value::Object(map), None) => {
-                map.remove(last);
+                map.remove(target);
             }
-            (Value::Array(list), value) => match (last.parse::<usize>(), value) {
+            (Value::Array(list), value) => match (target.parse::<usize>(), value) {
                 (Ok(at), Some(value)) if at < list.len() => list[at] = value.clone(),
                 (Ok(at), None) if at < list.len() => {
                     list.remove(at);

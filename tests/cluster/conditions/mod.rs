@@ -67,7 +67,9 @@ fn random_edits(arena: &Arena) {
         let result = TestRunner::new(config).run(&case, |(job, user, steps)| {
             let [asked, conditions, vap] = [Judge::Asked, Judge::Conditions, Judge::AdmissionPolicy].map(|judge| {
                 arena.edit(&namespace(policy, judge), &job, "", user, |object| {
-                    steps.iter().for_each(|step| step.apply(object));
+                    for step in &steps {
+                        step.apply(object);
+                    }
                 })
             });
             prop_assert_eq!(conditions.outcome(), asked.outcome());

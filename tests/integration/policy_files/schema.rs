@@ -144,6 +144,10 @@ fn both_refuse_what_is_bad() {
     ] {
         both_refuse(&format!("{HEAD}{line}"));
     }
+}
+
+#[test]
+fn both_refuse_exemptions_that_are_bad() {
     for exemption in [
         "fields: [a]",
         "name: x",

@@ -1,12 +1,21 @@
 //! The policy: which fields of which resources may change, and for whom. A value that is read from a file
-//! ([`policy_file`]); the code knows no path of its own.
+//! ([`file`]); the code knows no path of its own.
+
+mod check;
+mod error;
+mod exemption;
+mod file;
+mod lint;
+mod names;
+mod probe;
+mod reader;
+mod tree;
 
 use super::{
     field::{Pattern, Relation, Token},
     json::Json,
-    policy_error::{PolicyError, Remark},
-    policy_file, policy_lint,
 };
+pub use error::{Place, PolicyError, Remark, Severity};
 
 /// What may change in an update, and what becomes of an update that changes more.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,17 +103,17 @@ const BUILT_IN: [BuiltIn; 3] = [
     BuiltIn {
         name: "cci",
         summary: "Cloud Container Instance's contract; deadline, TTL and clean-up policy stand under spec",
-        text: include_str!("../policies/cci.yaml"),
+        text: include_str!("../../policies/cci.yaml"),
     },
     BuiltIn {
         name: "training-operator",
         summary: "the same contract for the training operator 1.3 and later, which keeps them under spec.runPolicy",
-        text: include_str!("../policies/training-operator.yaml"),
+        text: include_str!("../../policies/training-operator.yaml"),
     },
     BuiltIn {
         name: "kueue",
         summary: "training-operator, for clusters where Kueue starts and stops the jobs",
-        text: include_str!("../policies/kueue.yaml"),
+        text: include_str!("../../policies/kueue.yaml"),
     },
 ];
 
@@ -145,12 +154,12 @@ impl Policy {
 
     /// Reads a policy, YAML or JSON.
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
-        policy_file::read(text)
+        file::read(text)
     }
 
     /// Reads a policy and says what in it is hardly meant, in the order of the text.
     pub fn lint(text: &str) -> Result<Vec<Remark>, PolicyError> {
-        policy_lint::lint(text)
+        lint::lint(text)
     }
 
     /// The policy's name, as metrics, logs and audit annotations give it.

@@ -1,14 +1,14 @@
 //! What in a policy that can be used is hardly meant.
 
 use super::{
-    field::{Pattern, PatternToken},
-    policy::{Condition, Equality, Policy, ValidationAction},
-    policy_error::{PolicyError, Remark},
-    policy_exemption::{Effect, effect_of, overlap},
-    policy_file::{ExemptionFile, PolicyFile},
-    policy_names, policy_probe,
-    policy_reader::{Placed, all},
+    Condition, Equality, Policy, ValidationAction,
+    error::{PolicyError, Remark},
+    exemption::{Effect, effect_of, overlap},
+    file::{ExemptionFile, PolicyFile},
+    names, probe,
+    reader::{Placed, all},
 };
+use crate::admission::field::{Pattern, PatternToken};
 
 /// Reads a policy and says what in it is hardly meant, in the order of the text.
 pub(super) fn lint(text: &str) -> Result<Vec<Remark>, PolicyError> {
@@ -29,7 +29,7 @@ pub(super) fn lint(text: &str) -> Result<Vec<Remark>, PolicyError> {
         );
         remarks.push(Remark::warning(name, message));
     }
-    let changes = policy_probe::server_changes(&policy);
+    let changes = probe::server_changes(&policy);
     if !changes.is_empty() {
         let message = format!(
             "serverManagedFields: the API server itself changes {} in ordinary updates, which then are violations; list it",
@@ -38,7 +38,7 @@ pub(super) fn lint(text: &str) -> Result<Vec<Remark>, PolicyError> {
         remarks.push(Remark::warning(managed, message));
     }
     if policy.takes(ValidationAction::Deny) {
-        remarks.extend(policy_probe::deletion(&policy, exemptions));
+        remarks.extend(probe::deletion(&policy, exemptions));
     }
     remarks.sort_by_key(|remark| remark.place);
     Ok(remarks)
@@ -154,7 +154,7 @@ fn lint_exemption(exemption: &ExemptionFile, file: &PolicyFile, remarks: &mut Ve
         );
         remarks.push(Remark::warning(*place, message));
     }
-    remarks.extend(policy_names::lint(exemption));
+    remarks.extend(names::lint(exemption));
 }
 
 /// Whether anybody may change what `SuspendChanged` is about.

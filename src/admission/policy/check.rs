@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 
 use super::{
-    field::Pattern,
-    policy::{Resource, ValidationAction},
-    policy_error::{Place, Remark},
-    policy_exemption,
-    policy_file::PolicyFile,
-    policy_reader::Placed,
+    Resource, ValidationAction,
+    error::{Place, Remark},
+    exemption,
+    file::PolicyFile,
+    reader::Placed,
 };
+use crate::admission::field::Pattern;
 
 /// The longest value of a label.
 const MAX_NAME: usize = 63;
@@ -24,7 +24,7 @@ pub(super) fn check(file: &PolicyFile) -> Vec<Remark> {
     check.managed();
     check.both_ways();
     check.actions();
-    policy_exemption::check(&mut check);
+    exemption::check(&mut check);
     check.remarks
 }
 

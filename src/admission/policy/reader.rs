@@ -2,8 +2,8 @@
 //! is told at once.
 
 use super::{
-    policy_error::{Place, Remark},
-    policy_tree::{Member, Node, Value},
+    error::{Place, Remark},
+    tree::{Member, Node, Value},
 };
 
 /// How alike two words are that one is a slip of the other: clap's measure for its own suggestions.

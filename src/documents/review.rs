@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::documents::{Document, Identity};
+use super::{Document, Identity};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -9,7 +9,7 @@ use serde::{
 };
 use serde_saphyr::{Error, Location, Spanned};
 
-use super::policy_error::{Place, Remark};
+use super::error::{Place, Remark};
 
 /// A policy is four levels deep.
 const MAX_DEPTH: usize = 16;

@@ -1,13 +1,12 @@
 //! A policy file's text into a [`Policy`], or where and why it is none.
 
 use super::{
-    field::Pattern,
-    policy::{Condition, DenialReason, Equality, Exemption, Policy, Resource, ValidationAction},
-    policy_check,
-    policy_error::{Place, PolicyError},
-    policy_reader::{Map, Placed, Reader},
-    policy_tree::Node,
+    Condition, DenialReason, Equality, Exemption, Policy, Resource, ValidationAction, check,
+    error::{Place, PolicyError},
+    reader::{Map, Placed, Reader},
+    tree::Node,
 };
+use crate::admission::field::Pattern;
 
 /// What the API server itself changes in an ordinary update, before validating webhooks are asked.
 const SERVER_MANAGED: [&str; 4] =
@@ -79,7 +78,7 @@ impl PolicyFile {
         let mut remarks = reader.into_remarks();
         match file {
             Some(file) if remarks.is_empty() => {
-                remarks = policy_check::check(&file);
+                remarks = check::check(&file);
                 if remarks.is_empty() { Ok(file) } else { Err(PolicyError::new(remarks)) }
             }
             _ => Err(PolicyError::new(remarks)),

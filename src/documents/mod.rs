@@ -1,5 +1,7 @@
 //! Reads the JSON and YAML files that `check` and `test` are given.
 
+pub(crate) mod review;
+
 use std::{
     fs::File,
     io::{self, Read as _},

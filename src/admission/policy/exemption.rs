@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 
 use super::{
-    field::{Pattern, PatternToken},
-    policy::Condition,
-    policy_check::Check,
-    policy_file::{ExemptionFile, PolicyFile},
-    policy_reader::Placed,
+    Condition,
+    check::Check,
+    file::{ExemptionFile, PolicyFile},
+    reader::Placed,
 };
+use crate::admission::field::{Pattern, PatternToken};
 
 /// What is wrong with the exemptions of a policy.
 pub(super) fn check(check: &mut Check<'_>) {

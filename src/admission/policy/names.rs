@@ -1,6 +1,6 @@
 //! Names of users and groups that are hardly meant: they are compared as they are, so a slip lets nobody in.
 
-use super::{policy_error::Remark, policy_file::ExemptionFile, policy_reader::Placed};
+use super::{error::Remark, file::ExemptionFile, reader::Placed};
 
 /// What a service account's user name begins with.
 const SERVICE_ACCOUNT: &str = "system:serviceaccount:";

@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use super::{
-    answer,
-    policy::{Policy, Resource},
-    policy_error::{Place, Remark},
+    Policy, Resource,
+    error::{Place, Remark},
 };
+use crate::admission::answer;
 
 const SERVICE_ACCOUNTS: &str = "system:serviceaccounts";
 const AUTHENTICATED: &str = "system:authenticated";

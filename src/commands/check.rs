@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{diff, kubectl, source};
+use super::{diff, kubectl};
 use crate::{
     admission::{self, Answer, Outcome, Policy},
     cli::{CheckArgs, Output},
@@ -18,6 +18,7 @@ use crate::{
         Document, DocumentError, Identity,
         review::{self, Asker, Subject},
     },
+    policy_source::{Source, SourceError},
 };
 
 /// Exit 0: allowed, 1: denied, 2: there was nothing to decide. Of folders 0 says no difference, and 1 differences.
@@ -35,8 +36,8 @@ pub(super) fn run(args: &CheckArgs) -> ExitCode {
 /// Why there was nothing to decide.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CheckError {
-    #[error(transparent)]
-    Policy(#[from] source::LoadError),
+    #[error("--policy {0}")]
+    Policy(#[from] SourceError),
     #[error(transparent)]
     Document(#[from] DocumentError),
     #[error("give OLD and NEW, or --review")]
@@ -73,7 +74,7 @@ pub(super) struct Response {
 
 /// Whether the update is allowed, or, of folders, whether nothing differs.
 fn check(args: &CheckArgs) -> Result<bool, CheckError> {
-    let policy = source::load(&args.policy)?;
+    let policy = Source::find(&args.policy)?.policy()?;
     let (name, review) = match (&args.review, &args.old, &args.new) {
         (Some(path), ..) => {
             let document = Document::read(path)?;

@@ -12,7 +12,6 @@ mod log;
 mod policy;
 mod registration;
 mod serve;
-mod source;
 mod test;
 
 /// Runs the subcommand and maps what came of it to an exit code; what went wrong is on standard error.

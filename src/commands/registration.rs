@@ -11,9 +11,9 @@ use hyper::Uri;
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use serde::Serialize;
 
-use super::source::{Source, SourceError};
 use crate::{
     cli::{ManifestOutput, MatchConditionsArgs, RegistrationArgs, VapArgs},
+    policy_source::{Source, SourceError},
     registration::{Address, Part, Registration, admission_policy, match_conditions},
 };
 

@@ -15,7 +15,7 @@ use crate::{
     admission::Policy,
     certificates::{self, CertificateError, Folder, Local},
     cli::ServeArgs,
-    server::{self, Config, Deadlines, Ending, Limits, PolicyFileError, PolicySource, ServerError, Signals, TlsFiles},
+    server::{self, Config, Deadlines, Ending, Limits, PolicySource, ServerError, Signals, TlsFiles},
 };
 
 /// Where local certificates are made when none are named.
@@ -29,8 +29,6 @@ const EXAMPLE: &str = r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionRe
 /// Why `serve` failed.
 #[derive(Debug, thiserror::Error)]
 enum ServeError {
-    #[error("{0}; the built-in policies are {names}", names = Policy::builtin_names().collect::<Vec<_>>().join(", "))]
-    NoPolicy(ServerError),
     #[error(transparent)]
     Certificate(#[from] CertificateError),
     #[error(transparent)]
@@ -45,8 +43,8 @@ impl From<ServerError> for ServeError {
     fn from(error: ServerError) -> Self {
         match error {
             // It may have been meant for a name.
-            ServerError::Policy(PolicyFileError::Read { .. }) => Self::NoPolicy(error),
-            _ => Self::Server(error),
+            ServerError::Policy(error) => Self::Server(ServerError::Policy(error.may_have_meant_a_name())),
+            error => Self::Server(error),
         }
     }
 }

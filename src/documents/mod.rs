@@ -2,15 +2,13 @@
 
 pub(crate) mod review;
 
-use std::{
-    fs::File,
-    io::{self, Read as _},
-    path::Path,
-};
+use std::{io, path::Path};
 
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 use serde_saphyr::{SnippetMode, UserMessageFormatter};
+
+use crate::contents::{self, ContentsError};
 
 /// No object that etcd would store comes near this: what is larger is a mistake, like a device file.
 const MAX_BYTES: u64 = 64 << 20;
@@ -19,11 +17,7 @@ const MAX_BYTES: u64 = 64 << 20;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DocumentError {
     #[error("{name}: {source}")]
-    Read { name: String, source: io::Error },
-    #[error("{name}: larger than {} MiB", MAX_BYTES >> 20)]
-    TooLarge { name: String },
-    #[error("{name}: not UTF-8 at line {line} column {column}")]
-    NotUtf8 { name: String, line: usize, column: usize },
+    Contents { name: String, source: ContentsError },
     #[error("{name}: {source}")]
     Json { name: String, source: serde_json::Error },
     #[error("{name}: {message}")]
@@ -99,30 +93,16 @@ impl Document {
 pub(crate) fn bytes(path: &Path) -> Result<(String, Vec<u8>), DocumentError> {
     let is_stdin = path == Path::new("-");
     let name = if is_stdin { "standard input".to_owned() } else { path.display().to_string() };
-    let mut bytes = Vec::new();
-    let read = if is_stdin {
-        io::stdin().lock().take(MAX_BYTES + 1).read_to_end(&mut bytes)
-    } else {
-        File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
-    };
-    if let Err(source) = read {
-        return Err(DocumentError::Read { name, source });
+    let read = if is_stdin { contents::of(io::stdin().lock(), MAX_BYTES) } else { contents::of_file(path, MAX_BYTES) };
+    match read {
+        Ok(bytes) => Ok((name, bytes)),
+        Err(source) => Err(DocumentError::Contents { name, source }),
     }
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(DocumentError::TooLarge { name });
-    }
-    Ok((name, bytes))
 }
 
-/// The bytes as text, without the byte order mark that editors on Windows put first.
+/// The bytes as text.
 pub(crate) fn text<'b>(name: &str, bytes: &'b [u8]) -> Result<&'b str, DocumentError> {
-    match str::from_utf8(bytes) {
-        Ok(text) => Ok(text.strip_prefix('\u{feff}').unwrap_or(text)),
-        Err(error) => {
-            let (line, column) = place(&bytes[..error.valid_up_to()]);
-            Err(DocumentError::NotUtf8 { name: name.to_owned(), line, column })
-        }
-    }
+    contents::text(bytes).map_err(|source| DocumentError::Contents { name: name.to_owned(), source })
 }
 
 /// What tells one object from another.
@@ -152,11 +132,4 @@ fn yaml(text: &str) -> Result<Value, String> {
             snippets: SnippetMode::Off,
         })
     })
-}
-
-/// Line and column, counted from one, of what comes after these bytes.
-fn place(before: &[u8]) -> (usize, usize) {
-    let line = before.split(|byte| *byte == b'\n').count();
-    let column = before.rsplit(|byte| *byte == b'\n').next().map_or(0, <[u8]>::len) + 1;
-    (line, column)
 }

@@ -28,8 +28,9 @@ use tokio::{
 };
 use tracing::{info, warn};
 
+use crate::policy_source::SourceError;
+
 pub use config::{Config, Deadlines, Limits, PolicySource, TlsFiles};
-pub use reload::PolicyFileError;
 use reload::{PolicyReloader, TlsReloader};
 use shutdown::Phase;
 pub use shutdown::{Signal, Signals};
@@ -44,7 +45,7 @@ pub enum ServerError {
     Tls(#[from] TlsError),
     /// The policy file cannot be used.
     #[error("--policy {0}")]
-    Policy(#[from] PolicyFileError),
+    Policy(#[from] SourceError),
     /// An address is taken or not ours.
     #[error("{flag} {address}: {source}")]
     Bind {

@@ -1,7 +1,6 @@
 //! From PEM files to a TLS configuration, refusing whatever could not serve.
 
 use std::{
-    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -14,8 +13,11 @@ use rustls::{
     sign::{CertifiedKey, SingleCertAndKey},
 };
 
-use super::{config::TlsFiles, reload::read_up_to};
-use crate::certificates::{Validity, ValidityError};
+use super::config::TlsFiles;
+use crate::{
+    certificates::{Validity, ValidityError},
+    contents::{self, ContentsError},
+};
 
 /// No honest certificate, key or CA bundle is larger; a device or a log named by mistake is.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -29,11 +31,8 @@ pub enum TlsError {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        source: ContentsError,
     },
-    /// A file is too large to be what it should be.
-    #[error("{}: is larger than 1 MiB; this is no certificate or key", .0.display())]
-    TooLarge(PathBuf),
     /// The certificate or its chain cannot be used.
     #[error("{}: {source}", .path.display())]
     Certificate {
@@ -139,9 +138,7 @@ impl Material {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    read_up_to(MAX_FILE_BYTES, path)
-        .map_err(|source| TlsError::Read { path: path.to_owned(), source })?
-        .ok_or_else(|| TlsError::TooLarge(path.to_owned()))
+    contents::of_file(path, MAX_FILE_BYTES).map_err(|source| TlsError::Read { path: path.to_owned(), source })
 }
 
 /// What is wrong with a key, in words that say what to do.

@@ -3,7 +3,6 @@
 use std::{
     borrow::Cow,
     collections::HashMap,
-    fs,
     path::{Path, PathBuf},
 };
 
@@ -19,6 +18,7 @@ use super::{
 use crate::{
     admission::{Pattern, PatternToken, Policy},
     documents::Document,
+    policy_source::Source,
 };
 
 /// A suite that can be run.
@@ -92,6 +92,11 @@ fn spans<T>(values: &[Spanned<T>]) -> Vec<Location> {
     values.iter().map(|value| value.referenced).collect()
 }
 
+/// A file's one true path; a built-in policy's name as it is.
+fn id(name: &str) -> PathBuf {
+    Path::new(name).canonicalize().unwrap_or_else(|_| PathBuf::from(name))
+}
+
 /// A policy, what messages call it, and what tells it from others.
 struct Named {
     policy: Policy,
@@ -117,19 +122,11 @@ impl Loader<'_> {
 
     /// The built-in policy of that name, else the one in a file beside the suite.
     fn policy(&mut self, written: &Spanned<String>) -> Option<Named> {
-        if let Some(policy) = Policy::builtin(&written.value) {
-            return Some(Named { policy, name: written.value.clone(), id: PathBuf::from(&written.value) });
-        }
-        let path = self.path.with_file_name(&written.value);
-        let name = path.display().to_string();
-        let policy = fs::read_to_string(&path)
-            .map_err(|error| {
-                let built_in: Vec<_> = Policy::builtin_names().collect();
-                format!("policy: none of the built-in ones ({}), and {name}: {error}", built_in.join(", "))
-            })
-            .and_then(|text| Policy::parse(&text).map_err(|error| format!("policy: {name}: {error}")));
-        let policy = self.taken(written.referenced, policy)?;
-        Some(Named { policy, name, id: path.canonicalize().unwrap_or(path) })
+        let folder = self.path.parent().unwrap_or(Path::new(""));
+        let loaded = Source::find_beside(folder, &written.value)
+            .and_then(|source| Ok(Named { policy: source.policy()?, id: id(&source.name), name: source.name }))
+            .map_err(|error| format!("policy: {error}"));
+        self.taken(written.referenced, loaded)
     }
 
     fn base(&mut self, written: &Spanned<Value>) -> Option<Base> {

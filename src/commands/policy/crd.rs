@@ -1,12 +1,12 @@
 //! Reads CRDs: what `kubectl get crd -o yaml` or `-o json` prints, and the files of a release.
 
-use std::{fs::File, io, path::Path};
+use std::{io, path::Path};
 
 use serde::Deserialize;
 use serde_json::Value;
 use serde_saphyr::{SnippetMode, UserMessageFormatter};
 
-use super::{source, source::TextError};
+use crate::contents::{self, ContentsError};
 
 /// Room for all of a cluster's definitions.
 const MAX_BYTES: u64 = 64 << 20;
@@ -15,7 +15,7 @@ const MAX_BYTES: u64 = 64 << 20;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CrdError {
     #[error("{name}: {source}")]
-    Text { name: String, source: TextError },
+    Text { name: String, source: ContentsError },
     #[error("{name}: {message}")]
     Syntax { name: String, message: String },
     #[error("{name}: {crd} is of {api_version}; give it in apiextensions.k8s.io/v1")]
@@ -91,13 +91,14 @@ impl Crd {
     /// The definitions in a file; `-` is standard input.
     pub(super) fn read(path: &Path) -> Result<Vec<Self>, CrdError> {
         let name = display(path);
-        let text = if path == Path::new("-") {
-            source::text(io::stdin().lock(), MAX_BYTES)
+        let wrong = |source| CrdError::Text { name: name.clone(), source };
+        let bytes = if path == Path::new("-") {
+            contents::of(io::stdin().lock(), MAX_BYTES)
         } else {
-            File::open(path).map_err(TextError::from).and_then(|file| source::text(file, MAX_BYTES))
+            contents::of_file(path, MAX_BYTES)
         };
-        let text = text.map_err(|source| CrdError::Text { name: name.clone(), source })?;
-        let documents = documents(&text).map_err(|message| CrdError::Syntax { name: name.clone(), message })?;
+        let bytes = bytes.map_err(wrong)?;
+        let documents = documents(contents::text(&bytes).map_err(wrong)?).map_err(|message| CrdError::Syntax { name: name.clone(), message })?;
         let mut crds = Vec::new();
         for document in documents {
             // `kubectl get` prints several objects as a List.

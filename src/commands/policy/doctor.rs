@@ -10,16 +10,16 @@ use super::{
     PolicyCommandError,
     crd::{Crd, CrdError, Version, display},
     schema::{Fate, fate, places_of},
-    source,
 };
 use crate::{
     admission::{Condition, Exemption, Pattern, Policy},
     cli::DoctorArgs,
+    policy_source::Source,
 };
 
 /// Exit 0: the policy does what it says, 1: it does not.
 pub(super) fn run(args: &DoctorArgs) -> Result<ExitCode, PolicyCommandError> {
-    let policy = source::load(&args.policy)?;
+    let policy = Source::find(&args.policy).and_then(|source| source.policy()).map_err(PolicyCommandError::Option)?;
     let crds = Crd::read(&args.crd)?;
     let wanted: Vec<String> = policy.resources.iter().map(|one| format!("{}.{}", one.resource, one.group)).collect();
     let of = |name: &String| crds.iter().find(|crd| crd.name() == *name);

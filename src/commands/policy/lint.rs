@@ -5,10 +5,11 @@ use std::{
     process::ExitCode,
 };
 
-use super::{PolicyCommandError, source::Source};
+use super::PolicyCommandError;
 use crate::{
     admission::{Policy, Remark, Severity},
     cli::LintArgs,
+    policy_source::Source,
 };
 
 /// Exit 0: all can be used, 1: one has a warning and `--strict` was given, 2: one cannot be used.

@@ -2,11 +2,11 @@
 
 use std::{io, process::ExitCode};
 
-use super::{
-    registration,
-    source::{self, LoadError, SourceError},
+use super::registration;
+use crate::{
+    cli::{PolicyArgs, PolicyCommand},
+    policy_source::SourceError,
 };
-use crate::cli::{PolicyArgs, PolicyCommand};
 
 mod crd;
 mod doctor;
@@ -37,8 +37,8 @@ pub(super) fn run(args: &PolicyArgs) -> ExitCode {
 enum PolicyCommandError {
     #[error(transparent)]
     Policy(#[from] SourceError),
-    #[error(transparent)]
-    Option(#[from] LoadError),
+    #[error("--policy {0}")]
+    Option(SourceError),
     #[error(transparent)]
     Crd(#[from] crd::CrdError),
     #[error("the policy cannot be written as JSON: {0}")]

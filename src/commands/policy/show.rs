@@ -7,10 +7,11 @@ use std::{
 
 use serde::Serialize;
 
-use super::{PolicyCommandError, source::Source};
+use super::PolicyCommandError;
 use crate::{
     admission::{Condition, DenialReason, Equality, Exemption, Pattern, Policy, Resource, ValidationAction},
     cli::{PolicyOutput, ShowArgs},
+    policy_source::Source,
 };
 
 pub(super) fn run(args: &ShowArgs) -> Result<ExitCode, PolicyCommandError> {

@@ -7,17 +7,10 @@
 mod policy;
 mod tls;
 
-use std::{
-    fmt::Display,
-    fs::File,
-    io::{self, Read as _},
-    path::Path,
-    time::Duration,
-};
+use std::{fmt::Display, time::Duration};
 
 use tokio::time::sleep;
 
-pub use self::policy::PolicyFileError;
 pub(super) use self::{policy::PolicyReloader, tls::TlsReloader};
 
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -83,13 +76,6 @@ impl<C: Clone + PartialEq> Seen<C> {
     }
 }
 
-/// What a file holds; none where that is more than so many bytes.
-pub(super) fn read_up_to(limit: u64, path: &Path) -> io::Result<Option<Vec<u8>>> {
-    let mut contents = Vec::new();
-    File::open(path)?.take(limit + 1).read_to_end(&mut contents)?;
-    Ok((contents.len() as u64 <= limit).then_some(contents))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,15 +117,5 @@ mod tests {
         // Another reason is another state.
         let denied = || Err("denied".to_owned());
         assert_eq!(counted(&[gone(), gone(), denied(), denied()]), [(1, gone()), (3, denied())]);
-    }
-
-    #[test]
-    fn reads_no_more_than_it_may() {
-        let dir = tempfile::TempDir::new().expect("a folder");
-        let path = dir.path().join("file");
-        std::fs::write(&path, "12345").expect("a file");
-        assert_eq!(read_up_to(5, &path).expect("a file"), Some(b"12345".to_vec()));
-        assert_eq!(read_up_to(4, &path).expect("a file"), None);
-        assert!(read_up_to(4, dir.path()).is_err());
     }
 }

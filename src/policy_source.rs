@@ -1,0 +1,108 @@
+//! Where a policy comes from, `NAME|FILE`: for the command line, for suites, and for a server that reads it again.
+
+use std::{
+    borrow::Cow,
+    io,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    admission::{Policy, PolicyError},
+    contents::{self, ContentsError},
+};
+
+/// No policy that people read comes near this: what is larger is a mistake, like a device file.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// Why a name or a file is no policy that can be used. Every message names it.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// There is neither.
+    #[error(
+        "{name}: there is no built-in policy of that name ({built_in}), and the file cannot be read: {source}",
+        built_in = Policy::builtin_names().collect::<Vec<_>>().join(", ")
+    )]
+    Nothing {
+        /// What was looked for.
+        name: String,
+        /// Why there is no such file.
+        source: io::Error,
+    },
+    /// The file holds no text.
+    #[error("{}: {source}", file.display())]
+    Contents {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: ContentsError,
+    },
+    /// The text is no policy.
+    #[error("{name}: {source}")]
+    Policy {
+        /// The built-in policy's name, or the file's.
+        name: String,
+        /// What is wrong with it, and where.
+        source: PolicyError,
+    },
+}
+
+/// A policy's text, good or not.
+#[derive(Debug)]
+pub(crate) struct Source {
+    /// The built-in policy's name, or the file's.
+    pub(crate) name: String,
+    pub(crate) text: Cow<'static, str>,
+}
+
+impl Source {
+    /// The built-in policy of that name, else the file of that name.
+    pub(crate) fn find(name_or_file: &str) -> Result<Self, SourceError> {
+        Self::find_beside(Path::new(""), name_or_file)
+    }
+
+    /// The built-in policy of that name, else the file of that name in this folder.
+    pub(crate) fn find_beside(folder: &Path, name_or_file: &str) -> Result<Self, SourceError> {
+        if let Some(text) = Policy::builtin_text(name_or_file) {
+            return Ok(Self { name: name_or_file.to_owned(), text: Cow::Borrowed(text) });
+        }
+        let file = folder.join(name_or_file);
+        let bytes = read(&file).map_err(|error| error.may_have_meant_a_name())?;
+        let text = text(&file, &bytes)?.to_owned();
+        Ok(Self { name: file.display().to_string(), text: Cow::Owned(text) })
+    }
+
+    /// The policy that the text is.
+    pub(crate) fn policy(&self) -> Result<Policy, SourceError> {
+        policy(&self.name, &self.text)
+    }
+}
+
+impl SourceError {
+    /// The error of a file that was given where a name could have been.
+    pub(crate) fn may_have_meant_a_name(self) -> Self {
+        match self {
+            Self::Contents { file, source: ContentsError::Read(source) } => {
+                Self::Nothing { name: file.display().to_string(), source }
+            }
+            other => other,
+        }
+    }
+}
+
+/// What a policy file holds.
+pub(crate) fn read(file: &Path) -> Result<Vec<u8>, SourceError> {
+    contents::of_file(file, MAX_BYTES).map_err(|source| SourceError::Contents { file: file.to_owned(), source })
+}
+
+/// The policy that these contents of a file are.
+pub(crate) fn of_file(file: &Path, contents: &[u8]) -> Result<Policy, SourceError> {
+    policy(&file.display().to_string(), text(file, contents)?)
+}
+
+fn text<'c>(file: &Path, contents: &'c [u8]) -> Result<&'c str, SourceError> {
+    contents::text(contents).map_err(|source| SourceError::Contents { file: file.to_owned(), source })
+}
+
+fn policy(name: &str, text: &str) -> Result<Policy, SourceError> {
+    Policy::parse(text).map_err(|source| SourceError::Policy { name: name.to_owned(), source })
+}

@@ -11,7 +11,7 @@ use hyper::Uri;
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use serde::Serialize;
 
-use super::source;
+use super::source::{Source, SourceError};
 use crate::{
     cli::{ManifestOutput, MatchConditionsArgs, RegistrationArgs, VapArgs},
     registration::{Address, Part, Registration, admission_policy, match_conditions},
@@ -34,7 +34,7 @@ const VAP_HEADER: &str = "\
 #[derive(Debug, thiserror::Error)]
 enum RegistrationError {
     #[error(transparent)]
-    Policy(#[from] source::LoadError),
+    Policy(#[from] SourceError),
     #[error("--service {0}: write NAMESPACE/NAME or NAMESPACE/NAME:PORT")]
     Service(String),
     #[error("--url {url}: {problem}; write https://HOST:PORT/validate")]
@@ -75,7 +75,7 @@ fn exit(result: Result<(), RegistrationError>) -> ExitCode {
 }
 
 fn print_registration(args: &RegistrationArgs) -> Result<(), RegistrationError> {
-    let policy = source::load(&args.policy)?;
+    let policy = Source::find(&args.policy)?.policy()?;
     let registration = Registration {
         name: args.name.clone(),
         address: address(args)?,
@@ -91,13 +91,13 @@ fn print_conditions(args: &MatchConditionsArgs) -> Result<(), RegistrationError>
     struct Webhook<C> {
         match_conditions: C,
     }
-    let policy = source::load(&args.policy)?;
+    let policy = Source::find(&args.policy)?.policy()?;
     let part = if args.subresource.is_some() { Part::Scale } else { Part::Object };
     print(&Webhook { match_conditions: match_conditions(&policy, part) }, args.output)
 }
 
 fn print_vap(args: &VapArgs) -> Result<(), RegistrationError> {
-    let (policy, binding) = admission_policy(&source::load(&args.policy)?);
+    let (policy, binding) = admission_policy(&Source::find(&args.policy)?.policy()?);
     let (policy, binding) = (serde_saphyr::to_string(&policy)?, serde_saphyr::to_string(&binding)?);
     write!(io::stdout(), "{VAP_HEADER}{policy}---\n{binding}")?;
     Ok(())

@@ -24,7 +24,7 @@ fn every_page_that_needs_no_cluster_holds() {
         });
         names.push(page.name());
     }
-    assert!(names.len() > 1, "{names:?}");
+    assert!(!names.is_empty());
 }
 
 /// A page that watches a metric that does not exist shows nothing, for ever.

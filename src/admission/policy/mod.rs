@@ -1,5 +1,5 @@
 //! The policy: which fields of which resources may change, and for whom. A value that is read from a file
-//! ([`file`]); the code knows no path of its own.
+//! ([`mod@file`]); the code knows no path of its own.
 
 mod check;
 mod error;

@@ -126,3 +126,57 @@ fn rejects_a_ca_bundle_that_is_none() {
     let both = folder.run(&["registration", "--ca-bundle", "both"]);
     assert!(both.contains("error: --ca-bundle both: it holds a private key"), "{both}");
 }
+
+#[test]
+fn prints_the_conditions_for_a_webhook_of_ones_own() {
+    for (args, webhook) in [(&[][..], 0), (&["--subresource", "scale"], 1)] {
+        let run = Folder::new().run(&[&["policy", "match-conditions", "kueue"], args].concat());
+        let yaml = run.strip_prefix("exit code 0\n--- output\n").expect("it prints");
+        let conditions: Value = serde_saphyr::from_str(yaml).expect("YAML");
+        let registered = &registration(&Folder::new(), &["kueue"])["webhooks"][webhook]["matchConditions"];
+        assert_eq!(&conditions["matchConditions"], registered);
+    }
+    assert_snapshot!(Folder::new().run(&["policy", "match-conditions", "--subresource", "scale"]), @r#"
+    exit code 0
+    --- output
+    matchConditions:
+    - expression: "!(object.?spec == oldObject.?spec)"
+      name: changes-the-scale
+    "#);
+    assert_snapshot!(Folder::new().run(&["policy", "match-conditions", "none"]), @"
+    exit code 2
+    --- error output
+    error: none: there is no built-in policy of that name, and the file cannot be read: No such file or directory (os error 2)
+    ");
+}
+
+#[test]
+fn leaves_an_exemption_with_a_wildcard_to_the_guard() {
+    let names = |policy: &str| {
+        let conditions = registration(&Folder::new(), &[policy])["webhooks"][0]["matchConditions"].take();
+        let names = conditions.as_array().expect("conditions").iter();
+        names.filter_map(|condition| condition["name"].as_str().map(str::to_owned)).collect::<Vec<_>>()
+    };
+    let plain = ["changes-an-immutable-field", "not-exempt-garbage-collector", "not-exempt-deleting"];
+    assert_eq!(names("training-operator"), plain);
+    assert_eq!(names("kueue"), plain);
+}
+
+#[test]
+fn prints_an_admission_policy_that_says_what_it_cannot_do() {
+    let run = Folder::new().run(&["policy", "vap", "kueue"]);
+    let yaml = run.strip_prefix("exit code 0\n--- output\n").expect("it prints");
+    assert!(yaml.starts_with("# The nearest ValidatingAdmissionPolicy "), "{yaml}");
+    for lack in ["Name the fields", "Take for equal", "Look into lists", "Kueue cannot start a job"] {
+        assert!(yaml.contains(lack), "{lack}: {yaml}");
+    }
+    let documents: Vec<Value> = serde_saphyr::from_multiple(yaml).expect("YAML");
+    let [policy, binding] = &documents[..] else { panic!("{documents:?}") };
+    assert_eq!(policy["metadata"]["name"], "pytorchjob-guard-kueue");
+    assert_eq!(policy["spec"]["failurePolicy"], "Fail");
+    let messages: Vec<_> = policy["spec"]["validations"].as_array().expect("validations").iter().collect();
+    assert_eq!(messages.len(), 2);
+    assert!(messages[0]["message"].as_str().is_some_and(|message| message.contains("spec.runPolicy.cleanPodPolicy")));
+    assert_eq!(messages[0]["reason"], "Invalid");
+    assert_eq!(binding["spec"], json!({"policyName": "pytorchjob-guard-kueue", "validationActions": ["Deny"]}));
+}

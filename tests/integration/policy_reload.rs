@@ -131,7 +131,10 @@ fn refuses_a_bad_policy_and_keeps_the_one_in_force() {
     let large = format!("{}#{}\n", only("b"), "x".repeat(1 << 20));
     let logged = || guard.log().matches("cannot be used").count();
     for (bad, reason) in [
-        (only("b").replace("mutableFields", "mutableField"), "line 5, column 1: there is no key mutableField"),
+        (
+            only("b").replace("mutableFields", "mutableField"),
+            "line 5, column 1: there is no key mutableField (did you mean mutableFields?)",
+        ),
         (only("b").replace("UpdatePolicy", "Policy"), "line 2, column 7: kind: write UpdatePolicy"),
         (only("b").replace("spec.b", "spec..b"), "line 5, column 17: "),
         (only("b")[..60].to_owned(), "line "),

@@ -19,7 +19,7 @@ const MAX_BYTES: u64 = 1 << 20;
 pub enum SourceError {
     /// There is neither.
     #[error(
-        "{name}: there is no built-in policy of that name ({built_in}), and the file cannot be read: {source}",
+        "{name}: it is none of the built-in policies ({built_in}), and as a file it cannot be read: {source}",
         built_in = Policy::builtin_names().collect::<Vec<_>>().join(", ")
     )]
     Nothing {
@@ -66,7 +66,7 @@ impl Source {
             return Ok(Self { name: name_or_file.to_owned(), text: Cow::Borrowed(text) });
         }
         let file = folder.join(name_or_file);
-        let bytes = read(&file).map_err(|error| error.may_have_meant_a_name())?;
+        let bytes = read(&file).map_err(SourceError::may_have_meant_a_name)?;
         let text = text(&file, &bytes)?.to_owned();
         Ok(Self { name: file.display().to_string(), text: Cow::Owned(text) })
     }

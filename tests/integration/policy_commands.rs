@@ -124,7 +124,7 @@ fn shows_nothing_of_what_is_no_policy() {
     assert_snapshot!(folder.run(&["policy", "show", "cic"]), @"
     exit code 2
     --- error output
-    error: cic: there is no built-in policy of that name, and the file cannot be read: No such file or directory (os error 2)
+    error: cic: it is none of the built-in policies (cci, training-operator, kueue), and as a file it cannot be read: No such file or directory (os error 2)
     ");
 }
 
@@ -148,7 +148,7 @@ fn lints_several_policies() {
     --- output
     bad.yaml:9:11: error: equality: there is no strict (did you mean Strict?); write Semantic or Strict
     --- error output
-    error: none.yaml: there is no built-in policy of that name, and the file cannot be read: No such file or directory (os error 2)
+    error: none.yaml: it is none of the built-in policies (cci, training-operator, kueue), and as a file it cannot be read: No such file or directory (os error 2)
     ");
     // A note is no warning.
     let audit = Policy::builtin_text("cci").expect("its text").replace("name: cci", "name: audit")

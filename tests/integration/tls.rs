@@ -107,7 +107,7 @@ fn refuses_to_start_with_files_that_cannot_serve() {
         (&pair.cert, "", "tls.key: there is no PEM private key in it"),
         (&pair.cert, &pair.cert, "tls.key: there is no PEM private key in it"),
         (&pair.cert, EC_ENCRYPTED, "tls.key: the key is encrypted"),
-        (&pair.cert, &"x".repeat(2 << 20), "tls.key: is larger than 1 MiB"),
+        (&pair.cert, &"x".repeat(2 << 20), "tls.key: cannot be read: larger than 1 MiB"),
     ] {
         let (code, log) = guard_with(cert, key).fail();
         assert_eq!(code, Some(2), "{log}");

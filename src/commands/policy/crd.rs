@@ -98,7 +98,8 @@ impl Crd {
             contents::of_file(path, MAX_BYTES)
         };
         let bytes = bytes.map_err(wrong)?;
-        let documents = documents(contents::text(&bytes).map_err(wrong)?).map_err(|message| CrdError::Syntax { name: name.clone(), message })?;
+        let documents = documents(contents::text(&bytes).map_err(wrong)?)
+            .map_err(|message| CrdError::Syntax { name: name.clone(), message })?;
         let mut crds = Vec::new();
         for document in documents {
             // `kubectl get` prints several objects as a List.

@@ -41,7 +41,9 @@ impl PolicyReloader {
         loop {
             let Some(look) = self.0.look().await else { continue };
             let file = &self.0.files;
-            match look.and_then(|contents| policy_source::of_file(&file.0, &contents).map_err(|error| error.to_string())) {
+            match look
+                .and_then(|contents| policy_source::of_file(&file.0, &contents).map_err(|error| error.to_string()))
+            {
                 Ok(policy) => {
                     let name = policy.name().to_owned();
                     state.set_policy(policy);

@@ -25,7 +25,7 @@ fn a_file_that_is_not_there() {
     assert_snapshot!(folder.run(&["check", "old.yaml", "new.yaml", "--policy", "cic"]), @"
     exit code 2
     --- error output
-    error: --policy cic: there is no built-in policy of that name, and the file cannot be read: No such file or directory (os error 2)
+    error: --policy cic: it is none of the built-in policies (cci, training-operator, kueue), and as a file it cannot be read: No such file or directory (os error 2)
     ");
 }
 
@@ -54,7 +54,7 @@ fn broken_files() {
     assert_snapshot!(says("new.yaml", b"kind: \xe9\n"), @"
     exit code 2
     --- error output
-    error: new.yaml: not UTF-8 at line 1 column 7
+    error: new.yaml: not UTF-8 at line 1, column 7
     ");
     assert_snapshot!(says("new.yaml", ""), @"
     exit code 2

@@ -146,7 +146,7 @@ fn prints_the_conditions_for_a_webhook_of_ones_own() {
     assert_snapshot!(Folder::new().run(&["policy", "match-conditions", "none"]), @"
     exit code 2
     --- error output
-    error: none: there is no built-in policy of that name, and the file cannot be read: No such file or directory (os error 2)
+    error: none: it is none of the built-in policies (cci, training-operator, kueue), and as a file it cannot be read: No such file or directory (os error 2)
     ");
 }
 

@@ -290,7 +290,7 @@ fn bad_input() {
     assert_snapshot!(examine("cic", CCI), @"
     exit code 2
     --- error output
-    error: --policy cic: there is no built-in policy of that name, and the file cannot be read: No such file or directory (os error 2)
+    error: --policy cic: it is none of the built-in policies (cci, training-operator, kueue), and as a file it cannot be read: No such file or directory (os error 2)
     ");
     let folder = Folder::new();
     assert_snapshot!(folder.run(&["policy", "doctor", "--crd", "none.yaml"]), @"

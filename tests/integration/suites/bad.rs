@@ -246,7 +246,7 @@ fn files_that_a_suite_names() {
     --- output
     0 passed, 0 failed, 6 bad files in T s
     --- error output
-    error: a.yaml: line 3, column 9: policy: none of the built-in ones (cci, training-operator, kueue), and cic: No such file or directory (os error 2)
+    error: a.yaml: line 3, column 9: policy: cic: it is none of the built-in policies (cci, training-operator, kueue), and as a file it cannot be read: No such file or directory (os error 2)
     error: b.yaml: line 3, column 9: policy: policy.yaml: line 4, column 12: resources: the list is empty; list at least one group and resource
     error: c.yaml: line 4, column 7: base: jbo.yaml: No such file or directory (os error 2)
     error: d.yaml: line 4, column 7: base: policy.yaml: has no metadata.name

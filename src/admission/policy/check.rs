@@ -22,7 +22,6 @@ pub(super) fn check(file: &PolicyFile) -> Vec<Remark> {
     check.fields("mutableFields", &file.mutable_fields.value);
     check.fields("immutableFields", &file.immutable_fields);
     check.managed();
-    check.both_ways();
     check.actions();
     exemption::check(&mut check);
     check.remarks
@@ -111,17 +110,6 @@ impl Check<'_> {
     fn managed(&mut self) {
         let file = self.file;
         self.no_field_twice("serverManagedFields", &file.server_managed_fields.value);
-    }
-
-    /// No field both mutable and immutable: the immutable one would win, and the other say what is not so.
-    fn both_ways(&mut self) {
-        let file = self.file;
-        for Placed { value: field, place } in &file.immutable_fields {
-            if file.mutable_fields.value.iter().any(|mutable| mutable.value.tokens() == field.tokens()) {
-                let message = format!("immutableFields: {field} is one of mutableFields too; take it away from one");
-                self.wrong(*place, message);
-            }
-        }
     }
 
     fn actions(&mut self) {

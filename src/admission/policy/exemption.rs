@@ -141,18 +141,25 @@ pub(super) fn overlap(one: &Pattern, other: &Pattern) -> bool {
 }
 
 fn effect(check: &mut Check<'_>, exemption: &ExemptionFile) {
-    let fields = &exemption.fields.value;
-    let effects: Vec<Effect> = fields.iter().map(|field| effect_of(&field.value, exemption, check.file)).collect();
-    if effects.is_empty() || effects.contains(&Effect::Some) {
-        return;
+    if let Some((Effect::Lost, message)) = needless(exemption, check.file) {
+        check.wrong(exemption.name.place, message);
     }
-    let why = if !effects.contains(&Effect::Lost) {
-        "everyone may change its fields by mutableFields"
+}
+
+/// Why the exemption as a whole adds nothing to the policy: what is immutable is so for whoever it was written for,
+/// which is a mistake; what is free is so without it.
+pub(super) fn needless(exemption: &ExemptionFile, file: &PolicyFile) -> Option<(Effect, String)> {
+    let fields = &exemption.fields.value;
+    let effects: Vec<Effect> = fields.iter().map(|field| effect_of(&field.value, exemption, file)).collect();
+    if effects.is_empty() || effects.contains(&Effect::Some) {
+        return None;
+    }
+    let (effect, why) = if !effects.contains(&Effect::Lost) {
+        (Effect::Free, "everyone may change its fields by mutableFields")
     } else if !effects.contains(&Effect::Free) {
-        "its fields are immutable by immutableFields"
+        (Effect::Lost, "its fields are immutable by immutableFields")
     } else {
-        "its fields are mutable for everyone by mutableFields, or immutable by immutableFields"
+        (Effect::Free, "its fields are mutable for everyone by mutableFields, or immutable by immutableFields")
     };
-    let Placed { value: name, place } = &exemption.name;
-    check.wrong(*place, format!("exemption {name} can never matter: {why}; take it away"));
+    Some((effect, format!("exemption {} can never matter: {why}; take it away", exemption.name.value)))
 }

@@ -3,7 +3,7 @@
 use super::{
     Condition, Equality, Policy, ValidationAction,
     error::{PolicyError, Remark},
-    exemption::{Effect, effect_of, overlap},
+    exemption::{Effect, effect_of, needless, overlap},
     file::{ExemptionFile, PolicyFile},
     names, probe,
     reader::{Placed, all},
@@ -70,6 +70,12 @@ fn fields(file: &PolicyFile, remarks: &mut Vec<Remark>) {
     redundant("immutableFields", immutable, &allowed, false, remarks);
     redundant("serverManagedFields", &file.server_managed_fields.value, &[], false, remarks);
     for Placed { value: field, place } in immutable {
+        if mutable.iter().any(|mutable| mutable.value.tokens() == field.tokens()) {
+            let message = format!(
+                "immutableFields: {field} is one of mutableFields too, and between equals it wins; take it away from one"
+            );
+            remarks.push(Remark::warning(*place, message));
+        }
         let takes = |allowed: &Placed<Pattern>| {
             overlap(&allowed.value, field) && allowed.value.specificity() <= field.specificity()
         };
@@ -124,6 +130,9 @@ fn lint_exemption(exemption: &ExemptionFile, file: &PolicyFile, remarks: &mut Ve
     let list = format!("exemption {name}: fields");
     let fields = &exemption.fields.value;
     redundant(&list, fields, &file.immutable_fields, true, remarks);
+    if let Some((_, message)) = needless(exemption, file) {
+        remarks.push(Remark::warning(*place, message));
+    }
     for Placed { value: field, place } in fields {
         if effect_of(field, exemption, file) == Effect::Lost {
             let message =

@@ -65,15 +65,6 @@ fn fields_that_are_listed_twice() {
 }
 
 #[test]
-fn fields_both_mutable_and_immutable() {
-    rejects(
-        "mutableFields: [a, b]\nimmutableFields: [b]",
-        &["6:19: immutableFields: b is one of mutableFields too; take it away from one"],
-        "mutableFields: [a, b]\nimmutableFields: [b.c]",
-    );
-}
-
-#[test]
 fn fields_that_the_server_manages() {
     let why = |path: &str| format!("is server-managed ({path}), so no change of it counts; take it away");
     rejects(

@@ -248,3 +248,29 @@ fn users_and_groups_that_are_others() {
         );
     }
 }
+
+#[test]
+fn fields_both_mutable_and_immutable() {
+    remarks(
+        &whole("mutableFields: [a, b]\nimmutableFields: [b]"),
+        &[
+            "6:19: warning: immutableFields: b is one of mutableFields too, and between equals it wins; take it away from one",
+        ],
+        &whole("mutableFields: [a, b]\nimmutableFields: [b.c]"),
+    );
+}
+
+#[test]
+fn exemptions_from_what_is_free() {
+    let warning = |why: &str| format!("12:12: warning: exemption x can never matter: {why}; take it away");
+    let free = warning("everyone may change its fields by mutableFields");
+    let both = warning("its fields are mutable for everyone by mutableFields, or immutable by immutableFields");
+    let stays =
+        "warning: exemption x: fields: spec.b stays immutable, as immutableFields lists it too; take it away from one";
+    let policy = |fields: &str| {
+        let exemption = format!("  - {{name: x, users: [a], fields: {fields}}}");
+        format!("mutableFields: [spec]\nimmutableFields: [spec.b]\n{DELETION}{exemption}")
+    };
+    remarks(&policy("[spec.a]"), &[&free], &policy("[spec.b.c]"));
+    remarks(&policy("[spec.a, spec.b]"), &[&both, &format!("12:44: {stays}")], &policy("[spec.a, spec.b.c]"));
+}

@@ -26,7 +26,6 @@ const VAP_HEADER: &str = "\
 # - Take for equal what Kubernetes takes for equal: an update that only writes `cpu: 2` as `cpu: \"2\"`, or adds an
 #   empty `resources: {}`, as typed clients do, is refused.
 # - Look into lists: a policy's fields below an element of a list are held to be immutable, all of them.
-# - Exempt anybody from a field with a `*` in it: Kueue's exemption is left out, and Kueue cannot start a job.
 # - Say in its audit annotations, warnings and metrics which fields were changed.
 ";
 

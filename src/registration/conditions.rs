@@ -32,7 +32,7 @@ pub fn match_conditions(policy: &Policy, part: Part) -> Vec<MatchCondition> {
     };
     let mut conditions: Vec<MatchCondition> = Vec::new();
     // Without the conditions beyond the limit the guard is asked more often, and says the same.
-    for Allowed { by, expression } in allowed(policy, part).into_iter().take(MAX_CONDITIONS) {
+    for Allowed { by, expression } in allowed(policy, part, Purpose::Ask).into_iter().take(MAX_CONDITIONS) {
         let mut name = by.map_or_else(|| changes.to_owned(), |exemption| name(&exemption.name));
         if conditions.iter().any(|condition| condition.name == name) {
             name = format!("not-exempt-{}", conditions.len());
@@ -49,11 +49,18 @@ pub(super) struct Allowed<'p> {
     pub(super) expression: Expression,
 }
 
-/// The ways for an update of that part to be allowed that can be said in CEL so that people can read it.
-///
-/// An exemption with `*` in its fields is left to the guard. The others are for changes of their own fields alone: who
-/// makes use of one and changes mutable fields at the same time is asked about.
-pub(super) fn allowed(policy: &Policy, part: Part) -> Vec<Allowed<'_>> {
+/// What the expressions are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To ask the guard about the rest. What people have to read is kept short: an exemption with `*` in its fields is left
+    /// to the guard, the others are for changes of their own fields alone.
+    Ask,
+    /// To deny the rest.
+    Judge,
+}
+
+/// The ways for an update of that part to be allowed, as far as CEL can tell.
+pub(super) fn allowed(policy: &Policy, part: Part, purpose: Purpose) -> Vec<Allowed<'_>> {
     let is_for_part = |exemption: &&Exemption| match part {
         Part::Object => exemption.subresources.is_empty(),
         Part::Scale => exemption.subresources.iter().any(|subresource| subresource == "scale"),
@@ -71,15 +78,16 @@ pub(super) fn allowed(policy: &Policy, part: Part) -> Vec<Allowed<'_>> {
             Part::Scale => same.spec(),
         }
     };
-    let for_everyone = mutable.iter().chain(always.iter().flat_map(|exemption| &exemption.fields)).collect();
-    let everyone = Allowed { by: None, expression: same(for_everyone) };
-    let exempt =
-        sometimes.into_iter().filter(|exemption| exemption.fields.iter().all(Pattern::is_plain)).map(|exemption| {
-            Allowed {
-                by: Some(exemption),
-                expression: Expression::all([holds(exemption), same(exemption.fields.iter().collect())]),
-            }
-        });
+    let for_everyone: Vec<_> = mutable.iter().chain(always.iter().flat_map(|exemption| &exemption.fields)).collect();
+    let everyone = Allowed { by: None, expression: same(for_everyone.clone()) };
+    let is_said = |exemption: &&Exemption| purpose == Purpose::Judge || exemption.fields.iter().all(Pattern::is_plain);
+    let exempt = sometimes.into_iter().filter(is_said).map(|exemption| {
+        let fields = match purpose {
+            Purpose::Ask => exemption.fields.iter().collect(),
+            Purpose::Judge => for_everyone.iter().copied().chain(&exemption.fields).collect(),
+        };
+        Allowed { by: Some(exemption), expression: Expression::all([holds(exemption), same(fields)]) }
+    });
     std::iter::once(everyone).chain(exempt).collect()
 }
 

@@ -10,7 +10,7 @@ use k8s_openapi::{
 
 use super::{
     cel::Expression,
-    conditions::{Part, allowed},
+    conditions::{Part, Purpose, allowed},
     webhook::rules,
 };
 use crate::admission::{DenialReason, Pattern, Policy, ValidationAction};
@@ -30,7 +30,7 @@ pub fn admission_policy(policy: &Policy) -> (ValidatingAdmissionPolicy, Validati
         expression: "has(request.subResource) && request.subResource == 'scale'".to_owned(),
     };
     let validation = |part, other: &str, message: String| {
-        let ways = allowed(policy, part).into_iter().map(|way| way.expression);
+        let ways = allowed(policy, part, Purpose::Judge).into_iter().map(|way| way.expression);
         let expression = Expression::any([Expression::plain(other), Expression::any(ways)]);
         let reason = match policy.reason {
             DenialReason::Invalid => "Invalid",

@@ -24,6 +24,7 @@ tests![
     a_scale_ends_the_same_with_and_without_conditions,
     while_no_guard_runs_accepts_what_changes_mutable_fields_and_rejects_the_rest,
     while_no_guard_runs_exemptions_hold,
+    an_admission_policy_lets_kueue_start_a_job_and_nobody_else,
     while_no_guard_runs_accepts_a_label_of_a_job_of_a_megabyte,
     an_integer_beyond_2_to_the_53_passes_for_the_float_next_to_it,
 ];
@@ -255,5 +256,28 @@ fn an_integer_beyond_2_to_the_53_passes_for_the_float_next_to_it(clusters: &Clus
         let next = edit(9_007_199_254_740_992.0);
         assert_eq!(next.is_success(), passes, "{judge:?}: {next:?}");
         assert!(!edit(9_007_199_254_740_994.0).is_success());
+    }
+}
+
+fn an_admission_policy_lets_kueue_start_a_job_and_nobody_else(clusters: &Clusters) {
+    let arena = clusters.arenas.training_operator();
+    let [person, _, _, kueue, _] = USERS;
+    let edit = |user: &str, suspend: bool, more: bool| {
+        arena.edit(&namespace("kueue", Judge::AdmissionPolicy), "suspended", "", user, |job| {
+            job["spec"]["runPolicy"]["suspend"] = json!(suspend);
+            let template = &mut job["spec"]["pytorchReplicaSpecs"]["Master"]["template"];
+            template["metadata"]["labels"] = json!({"kueue.x-k8s.io/podset": "master"});
+            template["spec"]["nodeSelector"] = json!({"gpu": "a100"});
+            if more {
+                template["spec"]["restartPolicy"] = json!("Always");
+            }
+        })
+    };
+    let started = edit(kueue, false, false);
+    assert!(started.is_success(), "{started:?}");
+    for refused in [edit(person, false, false), edit(kueue, true, false), edit(kueue, false, true)] {
+        assert_eq!((refused.code, &refused.body["reason"]), (422, &json!("Invalid")), "{refused:?}");
+        let message = refused.body["message"].as_str().unwrap_or_default();
+        assert!(message.contains("only these fields can be changed: metadata.labels, "), "{message}");
     }
 }

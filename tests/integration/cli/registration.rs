@@ -167,7 +167,7 @@ fn prints_an_admission_policy_that_says_what_it_cannot_do() {
     let run = Folder::new().run(&["policy", "vap", "kueue"]);
     let yaml = run.strip_prefix("exit code 0\n--- output\n").expect("it prints");
     assert!(yaml.starts_with("# The nearest ValidatingAdmissionPolicy "), "{yaml}");
-    for lack in ["Name the fields", "Take for equal", "Look into lists", "Kueue cannot start a job"] {
+    for lack in ["Name the fields", "Take for equal", "Look into lists", "Say in its audit annotations"] {
         assert!(yaml.contains(lack), "{lack}: {yaml}");
     }
     let documents: Vec<Value> = serde_saphyr::from_multiple(yaml).expect("YAML");

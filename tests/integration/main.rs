@@ -11,6 +11,7 @@ mod lifecycle;
 mod metrics;
 #[path = "../docs/mod.rs"]
 mod pages;
+mod peers;
 mod policy_commands;
 mod policy_files;
 mod policy_reload;

@@ -22,3 +22,9 @@ pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
         thread::sleep(Duration::from_millis(10));
     }
 }
+
+/// Asserts that the guard still answers a newcomer.
+#[track_caller]
+pub(crate) fn still_serves(guard: &guard::Guard) {
+    client::Client::to(guard).ask(&client::post(&reviews::allowed())).decides(true);
+}

@@ -52,9 +52,17 @@ pub(crate) struct Source {
     /// The built-in policy's name, or the file's.
     pub(crate) name: String,
     pub(crate) text: Cow<'static, str>,
+    /// None where it is built in.
+    file: Option<PathBuf>,
 }
 
 impl Source {
+    /// What tells it from others: a file's one true path, or a built-in policy's name, which is no such path.
+    pub(crate) fn id(&self) -> PathBuf {
+        let Some(file) = &self.file else { return PathBuf::from(&self.name) };
+        file.canonicalize().unwrap_or_else(|_| file.clone())
+    }
+
     /// The built-in policy of that name, else the file of that name.
     pub(crate) fn find(name_or_file: &str) -> Result<Self, SourceError> {
         Self::find_beside(Path::new(""), name_or_file)
@@ -63,12 +71,12 @@ impl Source {
     /// The built-in policy of that name, else the file of that name in this folder.
     pub(crate) fn find_beside(folder: &Path, name_or_file: &str) -> Result<Self, SourceError> {
         if let Some(text) = Policy::builtin_text(name_or_file) {
-            return Ok(Self { name: name_or_file.to_owned(), text: Cow::Borrowed(text) });
+            return Ok(Self { name: name_or_file.to_owned(), text: Cow::Borrowed(text), file: None });
         }
         let file = folder.join(name_or_file);
         let bytes = read(&file).map_err(SourceError::may_have_meant_a_name)?;
         let text = text(&file, &bytes)?.to_owned();
-        Ok(Self { name: file.display().to_string(), text: Cow::Owned(text) })
+        Ok(Self { name: file.display().to_string(), text: Cow::Owned(text), file: Some(file) })
     }
 
     /// The policy that the text is.

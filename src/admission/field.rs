@@ -99,6 +99,9 @@ pub(super) enum Relation {
 impl Pattern {
     /// Reads the notation; the message says what is wrong with it.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        if text.contains(char::is_control) {
+            return Err("it holds a control character, which no key of Kubernetes does".to_owned());
+        }
         let mut tokens = Vec::new();
         let mut rest = text;
         while !rest.is_empty() {
@@ -151,6 +154,12 @@ impl Pattern {
     /// How exactly the pattern names a field: first by its depth, then by how few of its tokens are `*`.
     pub(crate) fn specificity(&self) -> (usize, usize) {
         (self.tokens.len(), self.tokens.iter().filter(|&token| *token != PatternToken::Any).count())
+    }
+
+    /// Whether some path is at or below both.
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
+        let tokens = self.tokens.iter().zip(&other.tokens);
+        tokens.into_iter().all(|(one, other)| one == other || [one, other].contains(&&PatternToken::Any))
     }
 
     /// Whether every path that `other` covers is covered by this pattern too.

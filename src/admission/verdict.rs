@@ -109,7 +109,8 @@ impl Judge<'_> {
             Outline::List(members) => (members, true),
         };
         if members.is_empty() {
-            return own;
+            // All that it held is server-managed: as good as none where an empty one is.
+            return if self.rules.equality.is_absent_when_empty(path, is_list) { Subtree::Allowed } else { own };
         }
         let before = self.violations.len();
         let (mut allowed, mut forbidden) = (true, true);

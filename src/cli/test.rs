@@ -31,10 +31,10 @@ pub struct TestArgs {
     pub list: bool,
     /// Name the parts of each policy that no case exercises both ways: fails without, and shows where it ends. The exit
     /// code stays as it is.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "filter")]
     pub coverage: bool,
     /// Like --coverage, and exit 1 where something is named.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "filter")]
     pub require_coverage: bool,
     /// When to colour the text.
     #[arg(long, value_name = "WHEN", default_value = "auto")]

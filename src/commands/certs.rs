@@ -10,6 +10,7 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
+use super::{failed, say};
 use crate::{
     certificates::{CertificateError, Folder, Names},
     cli::CertsArgs,
@@ -18,10 +19,7 @@ use crate::{
 pub(super) fn run(args: &CertsArgs) -> ExitCode {
     match certs(args) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::from(2)
-        }
+        Err(error) => failed(&error),
     }
 }
 
@@ -46,8 +44,8 @@ fn certs(args: &CertsArgs) -> Result<(), CertsError> {
             folder.make(&names, args.days)?;
         }
         // On standard error, so that standard output is the bundle and nothing else.
-        eprintln!("wrote {} and {}", folder.cert().display(), folder.key().display());
-        eprintln!("clients trust {}", folder.ca_cert().display());
+        say(format_args!("wrote {} and {}", folder.cert().display(), folder.key().display()));
+        say(format_args!("clients trust {}", folder.ca_cert().display()));
     }
     if args.print_ca_bundle {
         writeln!(io::stdout(), "{}", STANDARD.encode(folder.ca_bundle()?))?;

@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{diff, kubectl};
+use super::{diff, failed, kubectl, say};
 use crate::{
     admission::{self, Answer, Outcome, Policy},
     cli::{CheckArgs, Output},
@@ -26,10 +26,7 @@ pub(super) fn run(args: &CheckArgs) -> ExitCode {
     match check(args) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::from(2)
-        }
+        Err(error) => failed(&error),
     }
 }
 
@@ -75,6 +72,10 @@ pub(super) struct Response {
 /// Whether the update is allowed, or, of folders, whether nothing differs.
 fn check(args: &CheckArgs) -> Result<bool, CheckError> {
     let policy = Source::find(&args.policy)?.policy()?;
+    let subresource = args.subresource.as_deref().unwrap_or_default();
+    if !["", "scale", "status"].contains(&subresource) {
+        return Err(CheckError::Subresource(subresource.to_owned()));
+    }
     let (name, review) = match (&args.review, &args.old, &args.new) {
         (Some(path), ..) => {
             let document = Document::read(path)?;
@@ -105,10 +106,10 @@ fn check(args: &CheckArgs) -> Result<bool, CheckError> {
     if args.output == Output::Text {
         // On standard error, as kubectl has it.
         for warning in response.warnings {
-            eprintln!("Warning: {warning}");
+            say(format_args!("Warning: {warning}"));
         }
         if !response.allowed {
-            eprint!("{}", kubectl::failure(&response.status));
+            say(kubectl::failure(&response.status).trim_end_matches('\n'));
         }
     }
     Ok(response.allowed)
@@ -136,10 +137,6 @@ pub(super) fn undecided(name: &str, answer: &Answer<'_>, response: &Response) ->
 
 /// The review of an update from one file to the other, and what messages call it.
 fn update(args: &CheckArgs, old: &Path, new: &Path) -> Result<(String, String), CheckError> {
-    let subresource = args.subresource.as_deref().unwrap_or_default();
-    if !["", "scale", "status"].contains(&subresource) {
-        return Err(CheckError::Subresource(subresource.to_owned()));
-    }
     if old == new && old == Path::new("-") {
         return Err(CheckError::StdinTwice);
     }
@@ -147,7 +144,9 @@ fn update(args: &CheckArgs, old: &Path, new: &Path) -> Result<(String, String), 
     let (old_identity, new_identity) = (old.identity()?, new.identity()?);
     is_same_object(&old, &new, &old_identity, &new_identity)?;
     let Identity { api_version, kind, .. } = &old_identity;
-    if subresource == "scale" && (api_version.as_str(), kind.as_str()) != ("autoscaling/v1", "Scale") {
+    if args.subresource.as_deref() == Some("scale")
+        && (api_version.as_str(), kind.as_str()) != ("autoscaling/v1", "Scale")
+    {
         let (api_version, kind) = (api_version.clone(), kind.clone());
         return Err(CheckError::NotAScale { name: old.name, api_version, kind });
     }

@@ -11,6 +11,7 @@ use hyper::Uri;
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use serde::Serialize;
 
+use super::{failed, say};
 use crate::{
     cli::{ManifestOutput, MatchConditionsArgs, RegistrationArgs, VapArgs},
     policy_source::{Source, SourceError},
@@ -40,6 +41,8 @@ enum RegistrationError {
     Url { url: String, problem: &'static str },
     #[error("--ca-bundle {}: {problem}", file.display())]
     CaBundle { file: PathBuf, problem: String },
+    #[error("{0}: the policy has more fields than an API server would compile an expression of")]
+    TooLarge(String),
     #[error("the manifest cannot be written as YAML: {0}")]
     Yaml(#[from] serde_saphyr::ser::Error),
     #[error("the manifest cannot be written as JSON: {0}")]
@@ -66,10 +69,7 @@ pub(super) fn vap(args: &VapArgs) -> ExitCode {
 fn exit(result: Result<(), RegistrationError>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::from(2)
-        }
+        Err(error) => failed(&error),
     }
 }
 
@@ -81,6 +81,9 @@ fn print_registration(args: &RegistrationArgs) -> Result<(), RegistrationError> 
         ca_bundle: args.ca_bundle.as_deref().map(ca_bundle).transpose()?,
         always_ask: args.always_ask,
     };
+    if !args.always_ask && match_conditions(&policy, Part::Object).is_empty() {
+        say(format_args!("{}", too_many_fields(&args.policy)));
+    }
     print(&registration.configuration(&policy), args.output)
 }
 
@@ -95,8 +98,15 @@ fn print_conditions(args: &MatchConditionsArgs) -> Result<(), RegistrationError>
     print(&Webhook { match_conditions: match_conditions(&policy, part) }, args.output)
 }
 
+fn too_many_fields(policy: &str) -> String {
+    format!(
+        "Warning: {policy} has more fields than an API server would compile a condition of: it will ask about every update"
+    )
+}
+
 fn print_vap(args: &VapArgs) -> Result<(), RegistrationError> {
-    let (policy, binding) = admission_policy(&Source::find(&args.policy)?.policy()?);
+    let too_large = || RegistrationError::TooLarge(args.policy.clone());
+    let (policy, binding) = admission_policy(&Source::find(&args.policy)?.policy()?).ok_or_else(too_large)?;
     let (policy, binding) = (serde_saphyr::to_string(&policy)?, serde_saphyr::to_string(&binding)?);
     write!(io::stdout(), "{VAP_HEADER}{policy}---\n{binding}")?;
     Ok(())

@@ -10,7 +10,7 @@ use std::{
 
 use tracing::info;
 
-use super::log::Logging;
+use super::{log::Logging, say};
 use crate::{
     admission::Policy,
     certificates::{self, CertificateError, Folder, Local},
@@ -54,7 +54,7 @@ pub(super) fn run(args: ServeArgs) -> ExitCode {
     let _logging = match Logging::start(args.log_format) {
         Ok(logging) => logging,
         Err(error) => {
-            eprintln!("error: the log cannot start: {error}");
+            say(format_args!("error: the log cannot start: {error}"));
             return ExitCode::from(2);
         }
     };

@@ -10,6 +10,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::{failed, say};
 use crate::{
     cli::{Color, Report, TestArgs},
     suites::{self, Coverage, Found, InitError, Run, Selection, Styles},
@@ -27,10 +28,7 @@ pub(super) fn run(args: &TestArgs) -> ExitCode {
     };
     match ended {
         Ok(ending) => ExitCode::from(ending as u8),
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::from(2)
-        }
+        Err(error) => failed(&error),
     }
 }
 
@@ -69,9 +67,9 @@ impl fmt::Display for Paths<'_> {
 
 fn init(folder: &Path) -> Result<Ending, TestError> {
     for path in suites::init(folder)? {
-        eprintln!("wrote {}", path.display());
+        say(format_args!("wrote {}", path.display()));
     }
-    eprintln!("next: pytorchjob-guard test {}", folder.display());
+    say(format_args!("next: pytorchjob-guard test {}", folder.display()));
     Ok(Ending::Passed)
 }
 
@@ -79,7 +77,7 @@ fn init(folder: &Path) -> Result<Ending, TestError> {
 fn found(args: &TestArgs) -> Result<Found, TestError> {
     let found = suites::find(&args.paths);
     for problem in &found.problems {
-        eprintln!("error: {problem}");
+        say(format_args!("error: {problem}"));
     }
     if found.suites.is_empty() && found.problems.is_empty() {
         return Err(TestError::NoSuite(args.paths.clone()));
@@ -107,7 +105,7 @@ fn list(args: &TestArgs) -> Result<Ending, TestError> {
     let mut out = BufWriter::new(io::stdout().lock());
     for suite in &found.suites {
         for case in suite.cases.iter().filter(|case| selection(args).selects(suite, case)) {
-            writeln!(out, "{} :: {}", suite.name, case.name)?;
+            writeln!(out, "{} :: {}", suites::visible(&suite.name), case.name)?;
         }
     }
     out.flush()?;
@@ -121,7 +119,7 @@ fn test(args: &TestArgs) -> Result<Ending, TestError> {
     let mut run = Run::new(&found, selection(args), || progress.step());
     progress.end();
     for problem in &run.problems[found.problems.len()..] {
-        eprintln!("error: {problem}");
+        say(format_args!("error: {problem}"));
     }
     // A run that ended early says nothing of what its other cases exercise.
     let coverage =
@@ -150,7 +148,7 @@ fn report(args: &TestArgs, run: &Run<'_>, coverage: &[Coverage]) -> Result<(), T
     if args.output == Report::Junit {
         for coverage in coverage {
             for gap in &coverage.gaps {
-                eprintln!("coverage of {}: {gap}", coverage.policy_name);
+                say(format_args!("coverage of {}: {gap}", coverage.policy_name));
             }
         }
     }

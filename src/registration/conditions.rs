@@ -23,7 +23,11 @@ const MAX_NAME: usize = 63;
 /// The most conditions that a webhook may have.
 const MAX_CONDITIONS: usize = 64;
 
-/// When the guard is asked about an update of that part: where all of these hold.
+/// The longest expression that an API server compiles, in characters.
+pub(super) const MAX_EXPRESSION: usize = 100_000;
+
+/// When the guard is asked about an update of that part: where all of these hold. With none it is asked about all, and so
+/// it is where a policy has more fields than an API server would compile a condition of.
 #[must_use]
 pub fn match_conditions(policy: &Policy, part: Part) -> Vec<MatchCondition> {
     let changes = match part {
@@ -31,13 +35,20 @@ pub fn match_conditions(policy: &Policy, part: Part) -> Vec<MatchCondition> {
         Part::Scale => "changes-the-scale",
     };
     let mut conditions: Vec<MatchCondition> = Vec::new();
-    // Without the conditions beyond the limit the guard is asked more often, and says the same.
-    for Allowed { by, expression } in allowed(policy, part, Purpose::Ask).into_iter().take(MAX_CONDITIONS) {
-        let mut name = by.map_or_else(|| changes.to_owned(), |exemption| name(&exemption.name));
-        if conditions.iter().any(|condition| condition.name == name) {
-            name = format!("not-exempt-{}", conditions.len());
+    for Allowed { by, expression } in allowed(policy, part, Purpose::Ask) {
+        let expression = Expression::Not(Box::new(expression)).to_string();
+        // Without a condition the guard is asked more often, and says the same.
+        if expression.chars().count() > MAX_EXPRESSION || conditions.len() == MAX_CONDITIONS {
+            if by.is_none() {
+                return Vec::new();
+            }
+            continue;
         }
-        conditions.push(MatchCondition { name, expression: Expression::Not(Box::new(expression)).to_string() });
+        let taken = |name: &String| conditions.iter().any(|condition| condition.name == *name);
+        let own = by.map_or_else(|| changes.to_owned(), |exemption| name(&exemption.name));
+        let numbered = (conditions.len()..).map(|number| format!("not-exempt-{number}"));
+        let name = std::iter::once(own).chain(numbered).find(|name| !taken(name)).unwrap_or_default();
+        conditions.push(MatchCondition { name, expression });
     }
     conditions
 }

@@ -180,20 +180,12 @@ impl<'p> Place<'p> {
             Freedom::Mixed if self.is_metadata() => return self.same_members(&member(old, key), &member(new, key)),
             Freedom::Mixed => {}
         }
-        if self.is_absent_when_empty() {
-            let [old, new] = [maybe_old, maybe_new].map(|value| format!("{value}.orValue({{}})"));
-            let same = Expression::all([is_map(&new), is_map(&old), self.same_members(&old, &new)]);
-            return if self.may_be_a_list() { Expression::any([equal, same]) } else { same };
-        }
-        let maps = [maybe_new, maybe_old].map(|value| is_map(&format!("{value}.orValue(null)")));
-        let same = self.same_members(&member(old, key), &member(new, key));
-        Expression::any([equal, Expression::all(maps.into_iter().chain([same]))])
-    }
-
-    /// Whether a rule goes on from here by `*` or by an element's name or place.
-    fn may_be_a_list(&self) -> bool {
-        let is_plain = |token: &PatternToken| matches!(token, PatternToken::Key(key) if key.parse::<usize>().is_err());
-        self.rules.iter().any(|rule| rule.rest.first().is_some_and(|token| !is_plain(token)))
+        let absent = if self.is_absent_when_empty() { "{}" } else { "null" };
+        let maps = [maybe_new, maybe_old].map(|value| format!("{value}.orValue({absent})"));
+        let [new, old] =
+            if self.is_absent_when_empty() { maps.clone() } else { [new, old].map(|map| member(map, key)) };
+        let same = self.same_members(&old, &new);
+        Expression::any([equal, Expression::all(maps.iter().map(|map| is_map(map)).chain([same]))])
     }
 
     /// The API server itself sees to it that every object has metadata, and that it is a map.

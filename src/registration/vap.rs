@@ -10,7 +10,7 @@ use k8s_openapi::{
 
 use super::{
     cel::Expression,
-    conditions::{Part, Purpose, allowed},
+    conditions::{MAX_EXPRESSION, Part, Purpose, allowed},
     webhook::rules,
 };
 use crate::admission::{DenialReason, Pattern, Policy, ValidationAction};
@@ -21,9 +21,9 @@ const MAX_MESSAGE: usize = 512;
 /// The ValidatingAdmissionPolicy that comes nearest to this policy, and its binding.
 ///
 /// It lets through nothing that the guard would deny; it names no field, and refuses what is equal to the guard but not
-/// to CEL.
+/// to CEL. None where the policy has more fields than an API server would compile an expression of.
 #[must_use]
-pub fn admission_policy(policy: &Policy) -> (ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding) {
+pub fn admission_policy(policy: &Policy) -> Option<(ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding)> {
     let metadata = || ObjectMeta { name: Some(name(policy.name())), ..ObjectMeta::default() };
     let is_scale = Variable {
         name: "isScale".to_owned(),
@@ -81,7 +81,10 @@ pub fn admission_policy(policy: &Policy) -> (ValidatingAdmissionPolicy, Validati
             ..ValidatingAdmissionPolicyBindingSpec::default()
         },
     };
-    (policy_object, binding)
+    let fits = |validation: &Validation| validation.expression.chars().count() <= MAX_EXPRESSION;
+    let spec = policy_object.spec.as_ref();
+    let fits = spec.and_then(|spec| spec.validations.as_ref()).is_some_and(|validations| validations.iter().all(fits));
+    fits.then_some((policy_object, binding))
 }
 
 fn named_rule(rule: k8s_openapi::api::admissionregistration::v1::RuleWithOperations) -> NamedRuleWithOperations {
@@ -97,7 +100,8 @@ fn named_rule(rule: k8s_openapi::api::admissionregistration::v1::RuleWithOperati
 
 /// A policy's name as an object's, which is a DNS subdomain.
 fn name(policy: &str) -> String {
-    let plain = policy.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' });
+    let plain =
+        policy.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c.to_ascii_lowercase() } else { '-' });
     let name: String = "pytorchjob-guard-".chars().chain(plain).collect();
     name.trim_end_matches('-').to_owned()
 }

@@ -55,7 +55,9 @@ impl Registration {
             client_config: self.client_config(),
             rules: Some(rules(&policy.resources, part)),
             match_policy: Some("Equivalent".to_owned()),
-            match_conditions: (!self.always_ask).then(|| match_conditions(policy, part)),
+            match_conditions: (!self.always_ask)
+                .then(|| match_conditions(policy, part))
+                .filter(|conditions| !conditions.is_empty()),
             failure_policy: Some("Fail".to_owned()),
             side_effects: "None".to_owned(),
             timeout_seconds: Some(TIMEOUT_SECONDS),
@@ -99,7 +101,8 @@ pub(super) fn rules(resources: &[Resource], part: Part) -> Vec<RuleWithOperation
         api_versions: Some(vec!["*".to_owned()]),
         operations: Some(vec!["UPDATE".to_owned()]),
         resources: Some(resources),
-        scope: Some("Namespaced".to_owned()),
+        // As the resource is.
+        scope: Some("*".to_owned()),
     };
     groups.into_iter().map(rule).collect()
 }

@@ -108,6 +108,7 @@ impl Mutants {
             // Where the parent is immutable in so many words, that part is what sets the limit.
             if let Some(parent) = parent
                 && !policy.immutable_fields.iter().any(|field| same(field, &parent))
+                && !policy.mutable_fields.iter().any(|field| field.covers(&parent))
             {
                 let missing = format!("no case shows where it ends: {told} could be mutable");
                 all.mutant(policy, missing, |policy| policy.mutable_fields.push(parent));
@@ -118,7 +119,9 @@ impl Mutants {
             all.mutant(policy, NOT_NEEDED.to_owned(), |policy| {
                 policy.immutable_fields.remove(at);
             });
-            if let (Some(parent), told) = parent(field) {
+            if let (Some(parent), told) = parent(field)
+                && may_change_beside(policy, field, &parent)
+            {
                 let missing = format!("no case shows where it ends: {told} could be immutable");
                 all.mutant(policy, missing, |policy| policy.immutable_fields.push(parent));
             }
@@ -150,7 +153,9 @@ impl Mutants {
             wider("it could hold at all times", &|exemption| exemption.when = None);
         }
         // A subresource shows little more than what an exemption of it is about.
-        if let (true, Ok(every)) = (exemption.subresources.is_empty(), Pattern::parse("*")) {
+        if let (true, Ok(every)) = (exemption.subresources.is_empty(), Pattern::parse("*"))
+            && !exemption.fields.iter().any(|field| field.covers(&every))
+        {
             wider("it could be about every field", &move |exemption| exemption.fields.push(every.clone()));
         }
         let several = |list: usize| if list > 1 { 0..list } else { 0..0 };
@@ -219,6 +224,19 @@ impl Mutants {
             .count();
         Coverage { policy_name: name.to_owned(), parts: self.parts.len(), exercised, gaps }
     }
+}
+
+/// Whether anybody may change something in `parent` that is not in `field`: else it makes no difference which of the two
+/// is immutable.
+fn may_change_beside(policy: &Policy, field: &Pattern, parent: &Pattern) -> bool {
+    let exempt = policy.exemptions.iter().filter(|exemption| exemption.subresources.is_empty());
+    let exempt = exempt.flat_map(|exemption| &exemption.fields);
+    let is_beside = |allowed: &Pattern| {
+        let last = field.tokens().len() - 1;
+        let is_in_field = allowed.tokens().get(last).is_some_and(|token| *token == field.tokens()[last]);
+        allowed.overlaps(parent) && !is_in_field
+    };
+    policy.mutable_fields.iter().chain(exempt).any(is_beside)
 }
 
 fn same(one: &Pattern, other: &Pattern) -> bool {

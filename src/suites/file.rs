@@ -7,7 +7,10 @@ use serde_json::{Map, Value};
 use serde_saphyr::Spanned;
 
 use super::{case::Verdict, load::Suite, problem::Problem};
-use crate::documents::{self, DocumentError};
+use crate::{
+    admission::Policy,
+    documents::{self, DocumentError},
+};
 
 const API_VERSION: &str = "pytorchjob-guard/v1";
 const KIND: &str = "PolicyTest";
@@ -63,6 +66,11 @@ impl Operation {
     }
 }
 
+/// How alike two words are that one is a slip of the other.
+const ALIKE: f64 = 0.8;
+/// The group of all our kinds.
+const GROUP: &str = "pytorchjob-guard/";
+
 /// What tells a suite from other documents.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -74,9 +82,14 @@ struct Head {
 impl Head {
     /// Whether the document is meant as a suite of ours.
     fn is_ours(&self) -> bool {
-        let api_version = self.api_version.as_ref().map(|value| value.as_str().unwrap_or_default());
-        self.kind.as_ref().and_then(Value::as_str) == Some(KIND)
-            && api_version.is_none_or(|api_version| api_version.starts_with("pytorchjob-guard/"))
+        let text = |value: &Option<Value>| value.as_ref().map(|value| value.as_str().unwrap_or_default().to_owned());
+        let (api_version, kind) = (text(&self.api_version), text(&self.kind));
+        let is_of_group = api_version.as_ref().is_none_or(|api_version| api_version.starts_with(GROUP));
+        match kind.as_deref() {
+            Some(KIND) => is_of_group || api_version.is_some_and(|version| strsim::jaro(&version, API_VERSION) > ALIKE),
+            // A slip in the kind must not take all cases out of a run.
+            kind => api_version.is_some() && is_of_group && kind != Some(Policy::KIND),
+        }
     }
 }
 
@@ -143,21 +156,37 @@ fn document(file: &str, text: &str, named: bool) -> Result<Option<SuiteFile>, Pr
 
 /// YAML as kubectl reads it, see [`documents`].
 fn yaml<T: DeserializeOwned>(text: &str) -> Result<T, serde_saphyr::Error> {
-    // Ten thousand cases are more than what the default allows.
-    let budget = serde_saphyr::budget! { max_nodes: 8_000_000, max_events: 16_000_000 };
+    // Ten thousand cases are more than what the default allows, and so is one user whom all of them name by an anchor. What
+    // aliases may grow to has a limit of its own.
+    let budget = serde_saphyr::budget! {
+        max_nodes: 8_000_000, max_events: 16_000_000, max_aliases: 1_000_000, enforce_alias_anchor_ratio: false,
+    };
     let options = serde_saphyr::options! { legacy_octal_numbers: true, with_snippet: false, budget: budget };
     serde_saphyr::from_str_with_options(text, options)
 }
 
-fn mentions_kind(text: &[u8]) -> bool {
-    text.windows(KIND.len()).any(|word| word == KIND.as_bytes())
+/// Whether the bytes speak of a kind of ours, in UTF-16 too, which is then told to be no UTF-8.
+fn mentions_kind(bytes: &[u8]) -> bool {
+    let plain: Vec<u8>;
+    let bytes = if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        plain = bytes.iter().copied().filter(|byte| *byte != 0).collect();
+        &plain
+    } else {
+        bytes
+    };
+    [KIND, GROUP].iter().any(|word| bytes.windows(word.len()).any(|window| window == word.as_bytes()))
 }
 
 /// Whether a text that cannot be read says that it is a suite.
 fn is_meant_as_suite(text: &str) -> bool {
-    text.lines().any(|line| {
-        let value = line.strip_prefix("kind:").or_else(|| line.trim_start().strip_prefix("\"kind\":"));
-        value.is_some_and(|value| value.trim().trim_end_matches(',').trim_matches(['"', '\'']) == KIND)
+    let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+    text.lines().filter(|line| !line.trim_start().starts_with('#')).any(|line| {
+        let parts = line.split_once("kind").and_then(|(_, value)| value.split_once(KIND));
+        // What stands between the two: a colon, quotes, a tag.
+        parts.is_some_and(|(between, after)| {
+            let between = between.replace("!!str", "");
+            between.contains(':') && !between.contains(is_word) && !after.starts_with(is_word)
+        })
     })
 }
 

@@ -92,11 +92,6 @@ fn spans<T>(values: &[Spanned<T>]) -> Vec<Location> {
     values.iter().map(|value| value.referenced).collect()
 }
 
-/// A file's one true path; a built-in policy's name as it is.
-fn id(name: &str) -> PathBuf {
-    Path::new(name).canonicalize().unwrap_or_else(|_| PathBuf::from(name))
-}
-
 /// A policy, what messages call it, and what tells it from others.
 struct Named {
     policy: Policy,
@@ -124,7 +119,7 @@ impl Loader<'_> {
     fn policy(&mut self, written: &Spanned<String>) -> Option<Named> {
         let folder = self.path.parent().unwrap_or(Path::new(""));
         let loaded = Source::find_beside(folder, &written.value)
-            .and_then(|source| Ok(Named { policy: source.policy()?, id: id(&source.name), name: source.name }))
+            .and_then(|source| Ok(Named { policy: source.policy()?, id: source.id(), name: source.name }))
             .map_err(|error| format!("policy: {error}"));
         self.taken(written.referenced, loaded)
     }
@@ -148,8 +143,14 @@ impl Loader<'_> {
     /// What stands behind a key that takes an object, or the path of a file with one.
     fn document(&mut self, key: &str, written: &Spanned<Value>) -> Option<Document> {
         let document = match &written.value {
-            Value::String(file) => {
-                Document::read(&self.path.with_file_name(file)).map_err(|error| format!("{key}: {error}"))
+            Value::String(file) if !file.is_empty() => {
+                // Not joined to nothing: a file called - is no standard input.
+                let folder = self.path.parent().filter(|folder| *folder != Path::new(""));
+                let path = folder.map_or_else(
+                    || Path::new(if file == "-" { "./" } else { "" }).join(file),
+                    |folder| folder.join(file),
+                );
+                Document::read(&path).map_err(|error| format!("{key}: {error}"))
             }
             Value::Object(_) => to_raw_value(&written.value)
                 .map(|json| Document { name: key.to_owned(), json })
@@ -171,6 +172,14 @@ impl Loader<'_> {
     fn case(&mut self, written: CaseFile, at: Location) -> Option<Case> {
         let before = self.problems.len();
         self.check_keys(&written, at);
+        if let Some(Spanned { value, referenced, .. }) = &written.subresource
+            && !["", "scale", "status"].contains(&value.as_str())
+        {
+            self.wrong(
+                *referenced,
+                format!("subresource: there is no {value}; write scale or status, or leave it out"),
+            );
+        }
         let operation = written.operation.as_ref().map(|operation| operation.value).unwrap_or_default();
         let fields = self.fields(&written, at);
         let edit = if self.problems.len() == before { self.edit(&written, operation) } else { None };
@@ -287,7 +296,10 @@ impl Loader<'_> {
     fn operations(&mut self, written: &[Spanned<Value>]) -> Option<Vec<PatchOperation>> {
         let mut operations = Vec::with_capacity(written.len());
         for Spanned { value, referenced, .. } in written {
-            let operation = serde_json::from_value(value.clone()).map_err(|error| format!("jsonPatch: {error}"));
+            // What serde says would repeat what stands there.
+            let operation = serde_json::from_value(value.clone()).map_err(|_| {
+                "jsonPatch: this is no operation of RFC 6902; write {op: replace, path: /spec/…, value: …}".to_owned()
+            });
             operations.push(self.taken(*referenced, operation)?);
         }
         Some(operations)

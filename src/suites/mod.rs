@@ -26,6 +26,6 @@ pub use self::{
     init::{InitError, init},
     load::Suite,
     problem::Problem,
-    report::{Styles, json, junit, tap, text},
+    report::{Styles, json, junit, tap, text, visible},
     run::{Actual, CaseReport, Run, Selection, SuiteReport},
 };

@@ -4,9 +4,11 @@ use std::fmt;
 
 use serde_saphyr::{Location, SnippetMode, UserMessageFormatter};
 
+use super::report::visible;
+
 /// Why a suite, or a file it names, cannot be used. It holds no value of an object.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{file}: {}{message}", Place(*at))]
+#[error("{}: {}{}", visible(file), Place(*at), visible(message))]
 pub struct Problem {
     /// The suite's file.
     pub file: String,

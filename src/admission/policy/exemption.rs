@@ -126,18 +126,10 @@ pub(super) fn effect_of(field: &Pattern, exemption: &ExemptionFile, file: &Polic
 /// Whether one of `immutable` takes from the mutable `general` what the mutable `special`, which it covers, gives back.
 pub(super) fn between(general: &Pattern, special: &Pattern, immutable: &[Placed<Pattern>]) -> bool {
     immutable.iter().map(|immutable| &immutable.value).any(|immutable| {
-        overlap(immutable, special)
+        immutable.overlaps(special)
             && general.specificity() <= immutable.specificity()
             && immutable.specificity() < special.specificity()
     })
-}
-
-/// Whether some path is at or below both fields.
-pub(super) fn overlap(one: &Pattern, other: &Pattern) -> bool {
-    one.tokens()
-        .iter()
-        .zip(other.tokens())
-        .all(|(one, other)| one == other || *one == PatternToken::Any || *other == PatternToken::Any)
 }
 
 fn effect(check: &mut Check<'_>, exemption: &ExemptionFile) {

@@ -168,6 +168,14 @@ impl ExemptionFile {
         let when = map.get("when").and_then(|node| reader.choice(node, &map.path("when"), &CONDITIONS));
         let subresources =
             names(reader, &map, "subresources", "a subresource; leave subresources out for the object itself");
+        if let Some(Placed { value, place }) = &subresources
+            && value.is_empty()
+            && map.get("subresources").is_some_and(Node::is_empty_list)
+        {
+            let path = map.path("subresources");
+            let instead = "leave subresources out for the object itself, or list some";
+            reader.wrong(*place, format!("{path}: the list is empty; {instead}"));
+        }
         let listed = reader.required(&map, "fields", "[metadata.finalizers]").is_some();
         let fields = listed.then(|| fields(reader, &map, "fields")).flatten();
         let values = |names: Option<Placed<Vec<_>>>| names.map_or_else(Vec::new, |names| names.value);

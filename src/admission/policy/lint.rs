@@ -3,7 +3,7 @@
 use super::{
     Condition, Equality, Policy, ValidationAction,
     error::{PolicyError, Remark},
-    exemption::{Effect, effect_of, needless, overlap},
+    exemption::{Effect, effect_of, needless},
     file::{ExemptionFile, PolicyFile},
     names, probe,
     reader::{Placed, all},
@@ -77,7 +77,7 @@ fn fields(file: &PolicyFile, remarks: &mut Vec<Remark>) {
             remarks.push(Remark::warning(*place, message));
         }
         let takes = |allowed: &Placed<Pattern>| {
-            overlap(&allowed.value, field) && allowed.value.specificity() <= field.specificity()
+            allowed.value.overlaps(field) && allowed.value.specificity() <= field.specificity()
         };
         if !allowed.iter().any(takes) {
             let message = format!(
@@ -114,7 +114,7 @@ fn redundant(
                 let (low, middle, high) = (general.specificity(), opposite.specificity(), special.specificity());
                 let comes_between =
                     if mutable { low <= middle && middle < high } else { low < middle && middle <= high };
-                comes_between && overlap(opposite, special)
+                comes_between && opposite.overlaps(special)
             };
             general.tokens() != special.tokens() && general.covers(special) && !opposite.iter().any(between)
         };

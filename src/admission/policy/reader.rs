@@ -102,6 +102,11 @@ impl Reader {
             self.wrong(node.place, format!("{path}: an empty string stands here; write {what}"));
             return None;
         }
+        if text.value.contains(char::is_control) {
+            // It is told on one line wherever it is told.
+            self.wrong(node.place, format!("{path}: a control character stands here; write {what}"));
+            return None;
+        }
         Some(text)
     }
 

@@ -39,6 +39,10 @@ pub(super) fn run(args: &DoctorArgs) -> Result<ExitCode, PolicyCommandError> {
             writeln!(out, "{name}: not looked at, as {} holds no definition of it", display(&args.crd))?;
             continue;
         };
+        if !crd.spec.versions.iter().any(|version| version.served) {
+            writeln!(out, "{name}: no version is served, so there are no such objects")?;
+            is_well = false;
+        }
         for version in crd.spec.versions.iter().filter(|version| version.served) {
             let mut report = Report { policy: &policy, crd, version, lines: Vec::new(), is_well: true };
             report.examine();

@@ -5,7 +5,7 @@ use std::{
     process::ExitCode,
 };
 
-use super::PolicyCommandError;
+use super::{PolicyCommandError, say};
 use crate::{
     admission::{Policy, Remark, Severity},
     cli::LintArgs,
@@ -26,7 +26,7 @@ pub(super) fn run(args: &LintArgs) -> Result<ExitCode, PolicyCommandError> {
             }
             Err(error) => {
                 unusable = true;
-                eprintln!("error: {error}");
+                say(format_args!("error: {error}"));
             }
         }
     }

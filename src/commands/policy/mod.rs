@@ -2,7 +2,7 @@
 
 use std::{io, process::ExitCode};
 
-use super::registration;
+use super::{failed, registration, say};
 use crate::{
     cli::{PolicyArgs, PolicyCommand},
     policy_source::SourceError,
@@ -26,10 +26,7 @@ pub(super) fn run(args: &PolicyArgs) -> ExitCode {
         PolicyCommand::Vap(args) => return registration::vap(args),
         PolicyCommand::Registration(args) => return registration::registration(args),
     };
-    done.unwrap_or_else(|error| {
-        eprintln!("error: {error}");
-        ExitCode::from(2)
-    })
+    done.unwrap_or_else(|error| failed(&error))
 }
 
 /// Why a subcommand of `policy` failed.

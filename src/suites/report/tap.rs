@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
+use super::visible;
 use crate::suites::{
     coverage::Coverage,
     run::{CaseReport, Run, full_name},
@@ -33,7 +34,7 @@ pub fn tap(run: &Run<'_>, coverage: &[Coverage], out: &mut impl Write) -> io::Re
     }
     for coverage in coverage {
         for gap in &coverage.gaps {
-            writeln!(out, "# coverage of {}: {gap}", coverage.policy_name)?;
+            writeln!(out, "# {}", visible(&format!("coverage of {}: {gap}", coverage.policy_name)))?;
         }
     }
     Ok(())
@@ -41,7 +42,7 @@ pub fn tap(run: &Run<'_>, coverage: &[Coverage], out: &mut impl Write) -> io::Re
 
 /// A description ends with its line, and `#` begins a directive in it.
 fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('#', "\\#").replace(['\n', '\r'], " ")
+    visible(text).replace('\\', "\\\\").replace('#', "\\#")
 }
 
 /// A YAML block; what JSON writes on one line is YAML too.

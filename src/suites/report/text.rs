@@ -5,6 +5,7 @@ use std::{
     io::{self, Write},
 };
 
+use super::visible;
 use crate::suites::{
     coverage::Coverage,
     run::{Actual, CaseReport, Run, SuiteReport},
@@ -54,9 +55,10 @@ pub fn text(run: &Run<'_>, coverage: &[Coverage], styles: Styles, out: &mut impl
     }
     for coverage in coverage {
         let Coverage { policy_name, parts, exercised, gaps } = coverage;
+        let policy_name = visible(policy_name);
         writeln!(out, "\nCoverage of {policy_name}: {exercised} of {parts} parts exercised both ways")?;
         for gap in gaps {
-            writeln!(out, "  {gap}")?;
+            writeln!(out, "  {}", visible(&gap.to_string()))?;
         }
     }
     let (counts, bad) = (run.counts(), run.bad_files());
@@ -82,7 +84,7 @@ pub fn text(run: &Run<'_>, coverage: &[Coverage], styles: Styles, out: &mut impl
 
 fn suite(report: &SuiteReport<'_>, styles: Styles, out: &mut impl Write) -> io::Result<()> {
     let counts = report.counts();
-    write!(out, "{}  {}: ", mark(counts.failed > 0, styles), report.suite.name)?;
+    write!(out, "{}  {}: ", mark(counts.failed > 0, styles), visible(&report.suite.name))?;
     write!(out, "{} passed", counts.passed)?;
     if counts.failed > 0 {
         write!(out, ", {} failed", counts.failed)?;
@@ -131,7 +133,7 @@ fn failure(report: &CaseReport<'_>, styles: Styles, out: &mut impl Write) -> io:
         }
     }
     if let Some(detail) = &actual.detail {
-        writeln!(out, "          {detail}")?;
+        writeln!(out, "          {}", visible(detail))?;
     }
     Ok(())
 }

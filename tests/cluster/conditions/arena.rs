@@ -213,7 +213,7 @@ impl Arena {
             }
             self.plane.apply(&configuration.to_string())?;
         }
-        let (admission_policy, binding) = admission_policy(&policy);
+        let (admission_policy, binding) = admission_policy(&policy).expect("a policy of few fields");
         let mut binding = json!(binding);
         binding["spec"]["matchResources"] = json!({"namespaceSelector": only(Judge::AdmissionPolicy)});
         self.plane.apply(&json!(admission_policy).to_string())?;

@@ -68,6 +68,8 @@ pub(crate) fn steps() -> Vec<Step> {
         ("/metadata/annotations/example.com~1note", vec![json!("x"), json!("y")]),
         ("/metadata/annotations/example.com~1started-by", vec![json!("x")]),
         ("/metadata/annotations/other", vec![json!("x")]),
+        ("/metadata/annotations/example.com~1seen-by-server", vec![json!("x")]),
+        ("/spec/runPolicy/observed", vec![json!(1)]),
         ("/metadata/finalizers", vec![json!([]), json!(["example.com/hold"]), json!(["example.com/more"])]),
         (
             "/metadata/ownerReferences",

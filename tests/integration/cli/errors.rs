@@ -2,6 +2,8 @@
 
 use insta::assert_snapshot;
 
+use crate::support::guard::program;
+
 use super::{Folder, JOB, edited};
 
 /// What `check` says of a file, beside a good one.
@@ -215,4 +217,23 @@ fn a_policy_that_is_none() {
     --- error output
     error: --policy policy.yaml: line 5, column 1: there is no key mutableField (did you mean mutableFields?); the keys are apiVersion, kind, name, resources, mutableFields, immutableFields, serverManagedFields, equality, exemptions, validationActions and denial
     ");
+}
+
+/// Whoever closed the pipe need not be told, and nothing panics.
+#[cfg(unix)]
+#[test]
+fn nobody_reads_what_is_said() {
+    use std::{fs::File, process::Stdio};
+
+    let full = || Stdio::from(File::options().write(true).open("/dev/full").expect("a full device"));
+    for args in
+        [&["check", "none", "none"][..], &["policy", "lint", "none"], &["test", "none"], &["certs", "/dev/null/x"]]
+    {
+        let status = program().args(args).stdout(Stdio::null()).stderr(full()).status().expect("it runs");
+        assert_eq!(status.code(), Some(2), "{args:?}");
+    }
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let closed = program().args(["policy", "list"]).stdout(writer).stderr(Stdio::piped()).output().expect("it runs");
+    assert_eq!((closed.status.code(), closed.stderr), (Some(2), Vec::new()));
 }

@@ -211,3 +211,12 @@ fn what_cannot_be_compared_is_an_error_above_1() {
     For more information, try '--help'.
     ");
 }
+
+#[test]
+fn only_the_subresources_that_there_are() {
+    let said = diff(&edited("3000", "60"), &["--subresource", "foo"]);
+    assert!(
+        said.starts_with("exit code 2\n") && said.contains("--subresource foo: only scale and status are known"),
+        "{said}"
+    );
+}

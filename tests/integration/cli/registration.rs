@@ -25,7 +25,7 @@ fn registers_the_guard_for_updates_of_the_policys_resources_and_of_their_scale()
     assert_eq!(names, ["updates.pytorchjob-guard.internal", "scale.pytorchjob-guard.internal"]);
     for (webhook, resource) in webhooks.iter().zip(["pytorchjobs", "pytorchjobs/scale"]) {
         let rule = json!({"apiGroups": ["kubeflow.org"], "apiVersions": ["*"], "operations": ["UPDATE"],
-            "resources": [resource], "scope": "Namespaced"});
+            "resources": [resource], "scope": "*"});
         assert_eq!(webhook["rules"], json!([rule]));
         let service = json!({"namespace": "pytorchjob-guard", "name": "pytorchjob-guard", "path": "/validate"});
         assert_eq!(webhook["clientConfig"], json!({"service": service}), "no empty caBundle");
@@ -179,4 +179,42 @@ fn prints_an_admission_policy_that_says_what_it_cannot_do() {
     assert!(messages[0]["message"].as_str().is_some_and(|message| message.contains("spec.runPolicy.cleanPodPolicy")));
     assert_eq!(messages[0]["reason"], "Invalid");
     assert_eq!(binding["spec"], json!({"policyName": "pytorchjob-guard-kueue", "validationActions": ["Deny"]}));
+}
+
+fn own(lines: &str) -> Folder {
+    let head = "apiVersion: pytorchjob-guard/v1\nkind: UpdatePolicy\nname: own\n\
+                resources: [{group: kubeflow.org, resource: pytorchjobs}]\n";
+    Folder::new().with("own.yaml", format!("{head}{lines}"))
+}
+
+/// An API server takes no two conditions of one name.
+#[test]
+fn every_condition_has_a_name_of_its_own() {
+    let exemption = |name: &str| format!("  - {{name: \"{name}\", users: [a], fields: [metadata.finalizers]}}\n");
+    let folder = own(&format!("exemptions:\n{}", ["3", "a", "a/", "a-", "é"].map(exemption).concat()));
+    let conditions = registration(&folder, &["own.yaml"])["webhooks"][0]["matchConditions"].take();
+    let mut names: Vec<_> =
+        conditions.as_array().expect("conditions").iter().filter_map(|condition| condition["name"].as_str()).collect();
+    assert_eq!(names.len(), 6);
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), 6, "{names:?}");
+}
+
+/// Nor one of more than 100,000 characters: then the guard is asked about all, which is as safe.
+#[test]
+fn a_policy_of_too_many_fields_has_no_conditions() {
+    let many = (0..2500).map(|number| format!("  - metadata.annotations[example.com/annotation-{number}]\n"));
+    let folder = own(&format!("mutableFields:\n{}", many.collect::<String>()));
+    let said = folder.run(&["registration", "own.yaml"]);
+    assert!(
+        said.contains("Warning: own.yaml has more fields than an API server would compile a condition of"),
+        "{said}"
+    );
+    assert!(said.starts_with("exit code 0\n") && !said.contains("changes-an-immutable-field"));
+    let said = folder.run(&["policy", "vap", "own.yaml"]);
+    assert!(
+        said.starts_with("exit code 2\n") && said.contains("error: own.yaml: the policy has more fields"),
+        "{said}"
+    );
 }

@@ -37,6 +37,15 @@ fn words(fields: &[(&str, &str)], crd: &str) {
 }
 
 #[test]
+fn a_definition_of_which_nothing_is_served() {
+    assert_snapshot!(examine("cci", &CCI.replace("served: true", "served: false")), @"
+    exit code 1
+    --- output
+    pytorchjobs.kubeflow.org: no version is served, so there are no such objects
+    ");
+}
+
+#[test]
 fn the_default_policy_and_the_other_layout() {
     assert_snapshot!(examine("cci", STRUCTURAL), @"
     exit code 1

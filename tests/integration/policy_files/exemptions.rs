@@ -120,3 +120,21 @@ fn exemptions_from_what_is_immutable() {
         "immutableFields: [spec.replicas]\nexemptions:\n  - {name: x, users: [a], fields: [spec.other]}",
     );
 }
+
+#[test]
+fn lists_whose_last_entry_was_taken_away() {
+    rejects_one(
+        "subresources: [], fields: [a]",
+        "29: exemptions[0].subresources: the list is empty; leave subresources out for the object itself, or list some",
+        "fields: [a]",
+    );
+}
+
+#[test]
+fn names_of_more_than_a_line() {
+    rejects(
+        "exemptions: [{name: \"x\\nnot ok\", fields: [a]}]",
+        &["5:21: exemptions[0].name: a control character stands here; write a name"],
+        "exemptions: [{name: x not ok, fields: [a]}]",
+    );
+}

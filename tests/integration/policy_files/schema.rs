@@ -56,7 +56,6 @@ fn both_accept_what_is_good() {
         exempt("fields: [a]"),
         exempt("users: [], groups: [g], fields: [a]"),
         exempt("users: [u], groups: [], fields: [a]"),
-        exempt("subresources: [], fields: [a]"),
         exempt("subresources: [scale], fields: [spec.replicas]"),
         format!("{HEAD}validationActions: [Audit, Deny]"),
     ] {
@@ -169,6 +168,7 @@ fn both_refuse_exemptions_that_are_bad() {
         "name: x, fields: [a], subresources: [status]",
         "name: x, fields: [a], subresources: [a/b]",
         "name: x, fields: [a], subresources: scale",
+        "name: x, fields: [a], subresources: []",
     ] {
         both_refuse(&format!("{HEAD}exemptions: [{{{exemption}}}]"));
     }

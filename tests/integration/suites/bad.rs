@@ -83,7 +83,7 @@ fn keys() {
     --- output
     0 passed, 0 failed, 1 bad file in T s
     --- error output
-    error: suite.yaml: line 2, column 7: kind: PolicyTests is no suite; write PolicyTest
+    error: suite.yaml: line 2, column 7: kind: write PolicyTest
     ");
     assert_snapshot!(headless("base: job.yaml\n", ""), @"
     exit code 2
@@ -168,7 +168,7 @@ fn every_mistake_of_a_suite_at_once() {
     error: suite.yaml: line 33, column 11: user: the review says that itself; take it away
     error: suite.yaml: line 34, column 18: subresource: the review says that itself; take it away
     error: suite.yaml: line 38, column 12: patch: a DELETE has no new object; take it away
-    error: suite.yaml: line 41, column 17: jsonPatch: unknown variant `replcae`, expected one of `add`, `remove`, `replace`, `move`, `copy`, `test`
+    error: suite.yaml: line 41, column 17: jsonPatch: this is no operation of RFC 6902; write {op: replace, path: /spec/…, value: …}
     "#);
 }
 
@@ -298,4 +298,38 @@ fn good_suites_run_beside_bad_ones() {
     error: 1-broken.yaml: line 2, column 9: mapping values are not allowed in this context
     error: 3-several.yaml: line 13, column 15: unknown field `ptach`, expected one of name, basePatch, patch, jsonPatch, object, review, user, groups, subresource, operation, expect, fields
     ");
+}
+
+#[test]
+fn subresources_that_there_are_not() {
+    assert_snapshot!(says("  - {name: a, subresource: Scale, patch: {}, expect: Allowed}\n"), @"
+    exit code 2
+    --- output
+    0 passed, 0 failed, 1 bad file in T s
+    --- error output
+    error: suite.yaml: line 6, column 28: subresource: there is no Scale; write scale or status, or leave it out
+    ");
+    assert!(says("  - {name: a, subresource: scale, patch: {}, expect: Allowed}\n").starts_with("exit code 0\n"));
+}
+
+#[test]
+fn a_base_is_never_standard_input() {
+    let said = suite("  - {name: a, patch: {}, expect: Allowed}\n");
+    let text =
+        format!("{HEAD}  - {{name: a, patch: {{}}, expect: Allowed}}\n").replace("base: job.yaml", "base: \"-\"");
+    assert_snapshot!(said.with("dash.yaml", text).test(&["dash.yaml"]), @"
+    exit code 2
+    --- output
+    0 passed, 0 failed, 1 bad file in T s
+    --- error output
+    error: dash.yaml: line 4, column 7: base: ./-: No such file or directory (os error 2)
+    ");
+}
+
+#[test]
+fn no_text_of_a_bad_json_patch_is_repeated() {
+    for patch in ["[s3cr3t]", "[{op: s3cr3t, path: /a}]", "[{op: add, path: s3cr3t, value: 1}]"] {
+        let said = says(&format!("  - {{name: a, jsonPatch: {patch}, expect: Allowed}}\n"));
+        assert!(said.starts_with("exit code 2\n") && !said.contains("s3cr3t"), "{said}");
+    }
 }

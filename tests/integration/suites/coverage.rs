@@ -131,3 +131,53 @@ fn cases_that_fail_do_not_count_and_suites_of_one_policy_count_together() {
     assert_eq!(said.matches("Coverage of").count(), 1, "{said}");
     assert!(!said.contains("  metadata.labels:"), "{said}");
 }
+
+/// Nobody can show where a part ends whose widening changes nothing.
+#[test]
+fn asks_for_nothing_that_no_case_can_show() {
+    let policy = "apiVersion: pytorchjob-guard/v1
+kind: UpdatePolicy
+name: x
+resources: [{group: kubeflow.org, resource: pytorchjobs}]
+mutableFields: ['spec.pytorchReplicaSpecs.*.replicas']
+immutableFields: [spec.pytorchReplicaSpecs.Master.replicas]
+exemptions: [{name: root, users: [root], subresources: [scale], fields: ['*']}]
+";
+    let suite = "apiVersion: pytorchjob-guard/v1
+kind: PolicyTest
+policy: x.yaml
+base:
+  apiVersion: kubeflow.org/v1
+  kind: PyTorchJob
+  metadata: {name: a}
+  spec: {pytorchReplicaSpecs: {Master: {replicas: 1}, Worker: {replicas: 1, restartPolicy: Never}}}
+cases:
+  - {name: workers, patch: {spec: {pytorchReplicaSpecs: {Worker: {replicas: 2}}}}, expect: Allowed}
+  - name: the rest of them
+    patch: {spec: {pytorchReplicaSpecs: {Worker: {restartPolicy: Always}}}}
+    expect: Denied
+    fields: [spec.pytorchReplicaSpecs.Worker.restartPolicy]
+  - name: the master
+    patch: {spec: {pytorchReplicaSpecs: {Master: {replicas: 2}}}}
+    expect: Denied
+    fields: [spec.pytorchReplicaSpecs.Master.replicas]
+  - {name: root, user: root, subresource: scale, patch: {spec: {replicas: 2}}, expect: Allowed}
+  - {name: not root, subresource: scale, patch: {spec: {replicas: 2}}, expect: Denied, fields: [spec.replicas]}
+  - {name: metadata, patch: {metadata: {finalizers: [a]}}, expect: Denied, fields: [metadata.finalizers]}
+";
+    let folder = Folder::new().with("x.yaml", policy).with("x.test.yaml", suite);
+    let said = folder.test(&["--require-coverage", "x.test.yaml"]);
+    assert!(said.starts_with("exit code 0\n") && said.contains("3 of 3 parts exercised both ways"), "{said}");
+}
+
+/// A built-in policy and a file of the same name are two.
+#[test]
+fn tells_policies_of_one_name_apart() {
+    let base = "base: {apiVersion: kubeflow.org/v1, kind: PyTorchJob, metadata: {name: a}}
+cases: [{name: a, patch: {metadata: {labels: {a: b}}}, expect: Allowed}]
+";
+    let suite = |policy: &str| format!("apiVersion: pytorchjob-guard/v1\nkind: PolicyTest\npolicy: {policy}\n{base}");
+    let folder = Folder::new().with("cci", POLICY).with("a.yaml", suite("cci")).with("b.yaml", suite("./cci"));
+    let said = folder.test(&["--coverage", "a.yaml", "b.yaml"]);
+    assert!(said.contains("Coverage of cci: ") && said.contains("Coverage of ./cci: "), "{said}");
+}

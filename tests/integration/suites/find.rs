@@ -1,6 +1,7 @@
 //! Which files are suites.
 
 use insta::assert_snapshot;
+use pytorchjob_guard::admission::Policy;
 
 use super::{Folder, HEAD};
 
@@ -83,4 +84,31 @@ fn no_suite_at_all() {
     --- error output
     error: no suite in ., .: a suite is a YAML or JSON file of kind PolicyTest; --init DIR writes a first one
     ");
+}
+
+/// A slip that makes a suite no suite would take all its cases out of a run, and nobody would notice.
+#[test]
+fn a_slip_does_not_hide_a_suite_in_a_folder() {
+    let broken = "\ncases: [\n";
+    let utf16: Vec<u8> = [0xff, 0xfe].into_iter().chain(good().bytes().flat_map(|byte| [byte, 0])).collect();
+    for (name, contents) in [
+        ("a.yaml", format!("kind: PolicyTest # ours{broken}").into_bytes()),
+        ("a.yaml", format!("kind:   !!str \"PolicyTest\"{broken}").into_bytes()),
+        ("a.json", br#"{"apiVersion":"pytorchjob-guard/v1","kind":"PolicyTest","policy":"cci","cases":["#.to_vec()),
+        ("a.yaml", good().replace("PolicyTest", "PolicyTests").into_bytes()),
+        ("a.yaml", good().replace("PolicyTest", "policyTest").into_bytes()),
+        ("a.yaml", good().replace("kind: PolicyTest\n", "").into_bytes()),
+        ("a.yaml", good().replace("pytorchjob-guard/v1", "pytorchjobguard/v1").into_bytes()),
+        ("a.yaml", utf16),
+    ] {
+        let folder = Folder::new().with("good.yaml", good()).with(name, &contents);
+        let said = folder.test(&["."]);
+        let contents = String::from_utf8_lossy(&contents);
+        assert!(said.starts_with("exit code 2\n") && said.contains(&format!("error: {name}: ")), "{contents}{said}");
+        assert!(said.contains("PASS  good.yaml: 1 passed"), "{said}");
+    }
+    // A policy beside its suite is none.
+    let folder =
+        Folder::new().with("good.yaml", good()).with("cci.yaml", Policy::builtin_text("cci").expect("a policy"));
+    assert!(folder.test(&["."]).starts_with("exit code 0\n"));
 }

@@ -34,7 +34,7 @@ fn good() -> Value {
                 "name": "b", "basePatch": {}, "jsonPatch": [{"op": "add", "path": "/spec/x", "value": 1}], "user": "u",
                 "groups": ["g"], "operation": "UPDATE", "expect": "Denied", "fields": ["spec.x"],
             },
-            {"name": "c", "object": {}, "subresource": "x", "expect": "Allowed"},
+            {"name": "c", "object": {}, "subresource": "status", "expect": "Allowed"},
             {"name": "d", "object": "job.yaml", "operation": "CREATE", "expect": "Allowed"},
             {"name": "e", "operation": "DELETE", "expect": "Allowed"},
             {"name": "f", "review": {}, "expect": "BadRequest"},

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{accepts, policy, rejects};
+use super::{accepts, parse, policy, rejects};
 use crate::decisions::{CONTAINER, CONTAINER_PATH, POD, POD_PATH, Update, from_to, set, without};
 
 #[test]
@@ -82,4 +82,25 @@ fn all_may_change_where_the_policy_says_so() {
     accepts(&set(&format!("{CONTAINER}/image"), json!("x")).now("/data", json!(1)), &all);
     rejects(&from_to("/spec/backoffLimit", json!(1), json!(2)), &all, &["spec.backoffLimit"]);
     rejects(&without("/spec"), &all, &["spec.backoffLimit"]);
+}
+
+/// What is server-managed is left out of the comparison, also where a map comes or goes with nothing else in it.
+#[test]
+fn a_map_of_server_managed_fields_comes_and_goes() {
+    let policy = parse(
+        "serverManagedFields: [metadata.managedFields, metadata.annotations.seen, spec.runPolicy.foo, spec.other.foo]\n",
+    );
+    for (at, managed) in [("/metadata/annotations", json!({"seen": "x"})), ("/spec/runPolicy", json!({"foo": 1}))] {
+        accepts(&from_to(at, json!({}), managed.clone()), &policy);
+        accepts(&from_to(at, managed.clone(), json!({})), &policy);
+    }
+    accepts(&set("/spec/runPolicy", json!({"foo": 1})), &policy);
+    // With something else in it, and where an empty map is a field of its own.
+    rejects(&set("/spec/runPolicy", json!({"foo": 1, "bar": 1})), &policy, &["spec.runPolicy"]);
+    rejects(
+        &from_to("/spec/runPolicy", json!({"foo": 1}), json!({"foo": 2, "bar": 1})),
+        &policy,
+        &["spec.runPolicy.bar"],
+    );
+    rejects(&set("/spec/other", json!({"foo": 1})), &policy, &["spec.other"]);
 }

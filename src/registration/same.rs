@@ -126,10 +126,7 @@ impl<'p> Place<'p> {
 
     /// Whether a map here that has nothing in it is as good as none, whatever then is put into it.
     fn is_absent_when_empty(&self) -> bool {
-        // What the API server manages is left out of a comparison, but not of a map that comes or goes as a whole.
-        let may_come = |rule: &Rule<'_>| rule.rest.is_empty() || rule.weight.1 != Standing::ServerManaged;
-        self.rules.iter().all(may_come)
-            && (self.standing() == Standing::Mutable || self.equality.is_absent_when_empty(&self.path, false))
+        self.standing() == Standing::Mutable || self.equality.is_absent_when_empty(&self.path, false)
     }
 
     /// The keys that rules name, sorted, with their places, but for those that fare like all others.

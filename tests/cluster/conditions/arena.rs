@@ -84,8 +84,11 @@ impl Answer {
     pub(crate) fn outcome(&self) -> Value {
         let mut body = self.body.clone();
         if !self.is_success() {
-            let causes: Vec<_> = body["details"]["causes"].as_array().cloned().unwrap_or_default();
-            return json!({"code": self.code, "reason": body["reason"], "message": body["message"], "causes": causes});
+            // The API server's own complaints about a schema come in any order.
+            let mut causes: Vec<_> = body["details"]["causes"].as_array().cloned().unwrap_or_default();
+            causes.sort_by_key(Value::to_string);
+            let message = if causes.is_empty() { &body["message"] } else { &Value::Null };
+            return json!({"code": self.code, "reason": body["reason"], "message": message, "causes": causes});
         }
         if let Some(metadata) = body["metadata"].as_object_mut() {
             for own in

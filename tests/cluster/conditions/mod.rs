@@ -190,6 +190,9 @@ fn while_no_guard_runs_accepts_what_changes_mutable_fields_and_rejects_the_rest(
         (cci, "involved", "empties", labels, None, Passed),
         (cci, "involved", "full", "/metadata/annotations/example.com~1note", Some(json!("b")), Passed),
         (cci, "involved", "full", "/metadata/annotations/other", Some(json!("c")), Refused),
+        // What the API server keeps, in a map that was empty or not there.
+        (cci, "involved", "empties", "/spec/runPolicy/observed", Some(json!(1)), Passed),
+        (cci, "involved", "bare", "/metadata/annotations/example.com~1seen-by-server", Some(json!("x")), Passed),
         // A parent that is a field of its own.
         (cci, "involved", "full", "/spec/elasticPolicy/maxReplicas", Some(json!(9)), Passed),
         (cci, "involved", "bare", "/spec/elasticPolicy/maxReplicas", Some(json!(9)), Refused),

@@ -144,12 +144,9 @@ impl Loader<'_> {
     fn document(&mut self, key: &str, written: &Spanned<Value>) -> Option<Document> {
         let document = match &written.value {
             Value::String(file) if !file.is_empty() => {
-                // Not joined to nothing: a file called - is no standard input.
-                let folder = self.path.parent().filter(|folder| *folder != Path::new(""));
-                let path = folder.map_or_else(
-                    || Path::new(if file == "-" { "./" } else { "" }).join(file),
-                    |folder| folder.join(file),
-                );
+                let path = self.path.with_file_name(file);
+                // Beside a suite it is a file's name like any other, and not standard input.
+                let path = if path == Path::new("-") { PathBuf::from("./-") } else { path };
                 Document::read(&path).map_err(|error| format!("{key}: {error}"))
             }
             Value::Object(_) => to_raw_value(&written.value)

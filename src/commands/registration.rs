@@ -8,6 +8,7 @@ use std::{
 };
 
 use hyper::Uri;
+use k8s_openapi::api::admissionregistration::v1::ValidatingWebhook;
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use serde::Serialize;
 
@@ -81,10 +82,18 @@ fn print_registration(args: &RegistrationArgs) -> Result<(), RegistrationError> 
         ca_bundle: args.ca_bundle.as_deref().map(ca_bundle).transpose()?,
         always_ask: args.always_ask,
     };
-    if !args.always_ask && match_conditions(&policy, Part::Object).is_empty() {
-        say(format_args!("{}", too_many_fields(&args.policy)));
+    let configuration = registration.configuration(&policy);
+    // The first is that of the objects.
+    let asks_always = |webhooks: &Vec<_>| webhooks.first().is_some_and(has_no_conditions);
+    if !args.always_ask && configuration.webhooks.as_ref().is_some_and(asks_always) {
+        let why = "has more fields than an API server would compile a condition of: it will ask about every update";
+        say(format_args!("Warning: {} {why}", args.policy));
     }
-    print(&registration.configuration(&policy), args.output)
+    print(&configuration, args.output)
+}
+
+fn has_no_conditions(webhook: &ValidatingWebhook) -> bool {
+    webhook.match_conditions.is_none()
 }
 
 fn print_conditions(args: &MatchConditionsArgs) -> Result<(), RegistrationError> {
@@ -96,12 +105,6 @@ fn print_conditions(args: &MatchConditionsArgs) -> Result<(), RegistrationError>
     let policy = Source::find(&args.policy)?.policy()?;
     let part = if args.subresource.is_some() { Part::Scale } else { Part::Object };
     print(&Webhook { match_conditions: match_conditions(&policy, part) }, args.output)
-}
-
-fn too_many_fields(policy: &str) -> String {
-    format!(
-        "Warning: {policy} has more fields than an API server would compile a condition of: it will ask about every update"
-    )
 }
 
 fn print_vap(args: &VapArgs) -> Result<(), RegistrationError> {

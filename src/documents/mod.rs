@@ -89,11 +89,19 @@ impl Document {
     }
 }
 
+/// What messages call a file; `-` is standard input.
+pub(crate) fn name(path: &Path) -> String {
+    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
+}
+
 /// A file's bytes, and what messages call it; `-` is standard input.
 pub(crate) fn bytes(path: &Path) -> Result<(String, Vec<u8>), DocumentError> {
-    let is_stdin = path == Path::new("-");
-    let name = if is_stdin { "standard input".to_owned() } else { path.display().to_string() };
-    let read = if is_stdin { contents::of(io::stdin().lock(), MAX_BYTES) } else { contents::of_file(path, MAX_BYTES) };
+    let name = name(path);
+    let read = if path == Path::new("-") {
+        contents::of(io::stdin().lock(), MAX_BYTES)
+    } else {
+        contents::of_file(path, MAX_BYTES)
+    };
     match read {
         Ok(bytes) => Ok((name, bytes)),
         Err(source) => Err(DocumentError::Contents { name, source }),
@@ -126,10 +134,13 @@ struct Head {
 /// is used too often hits the reader's limits.
 fn yaml(text: &str) -> Result<Value, String> {
     let options = serde_saphyr::options! { legacy_octal_numbers: true };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-        error.render_with_options(serde_saphyr::render_options! {
-            formatter: &UserMessageFormatter,
-            snippets: SnippetMode::Off,
-        })
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| told(&error))
+}
+
+/// What the YAML reader says, in words for people, and without the lines around the place.
+pub(crate) fn told(error: &serde_saphyr::Error) -> String {
+    error.render_with_options(serde_saphyr::render_options! {
+        formatter: &UserMessageFormatter,
+        snippets: SnippetMode::Off,
     })
 }

@@ -49,6 +49,13 @@ pub fn admission_policy(policy: &Policy) -> Option<(ValidatingAdmissionPolicy, V
         fields => format!("only these fields can be changed: {}", fields.join(", ")),
     };
     message.truncate(message.floor_char_boundary(MAX_MESSAGE));
+    let validations = vec![
+        validation(Part::Object, "variables.isScale", message),
+        validation(Part::Scale, "!variables.isScale", "the scale cannot be changed".to_owned()),
+    ];
+    if validations.iter().any(|validation| validation.expression.chars().count() > MAX_EXPRESSION) {
+        return None;
+    }
     let resource_rules = [Part::Object, Part::Scale].into_iter().flat_map(|part| rules(&policy.resources, part));
     let policy_object = ValidatingAdmissionPolicy {
         metadata: metadata(),
@@ -60,10 +67,7 @@ pub fn admission_policy(policy: &Policy) -> Option<(ValidatingAdmissionPolicy, V
                 ..MatchResources::default()
             }),
             variables: Some(vec![is_scale]),
-            validations: Some(vec![
-                validation(Part::Object, "variables.isScale", message),
-                validation(Part::Scale, "!variables.isScale", "the scale cannot be changed".to_owned()),
-            ]),
+            validations: Some(validations),
             ..ValidatingAdmissionPolicySpec::default()
         }),
         status: None,
@@ -81,10 +85,7 @@ pub fn admission_policy(policy: &Policy) -> Option<(ValidatingAdmissionPolicy, V
             ..ValidatingAdmissionPolicyBindingSpec::default()
         },
     };
-    let fits = |validation: &Validation| validation.expression.chars().count() <= MAX_EXPRESSION;
-    let spec = policy_object.spec.as_ref();
-    let fits = spec.and_then(|spec| spec.validations.as_ref()).is_some_and(|validations| validations.iter().all(fits));
-    fits.then_some((policy_object, binding))
+    Some((policy_object, binding))
 }
 
 fn named_rule(rule: k8s_openapi::api::admissionregistration::v1::RuleWithOperations) -> NamedRuleWithOperations {

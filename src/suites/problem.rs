@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use serde_saphyr::{Location, SnippetMode, UserMessageFormatter};
+use serde_saphyr::Location;
 
 use super::report::visible;
+use crate::documents::told;
 
 /// Why a suite, or a file it names, cannot be used. It holds no value of an object.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,10 +44,7 @@ impl Problem {
 
     /// What the YAML reader says.
     pub(super) fn yaml(file: &str, error: &serde_saphyr::Error) -> Self {
-        let text = error.render_with_options(serde_saphyr::render_options! {
-            formatter: &UserMessageFormatter,
-            snippets: SnippetMode::Off,
-        });
+        let text = told(error);
         let text = text.lines().next().unwrap_or_default();
         let message = text.rsplit_once(" at line ").map_or(text, |(message, _)| message).to_owned();
         Self { file: file.to_owned(), at: error.location().and_then(place), message }

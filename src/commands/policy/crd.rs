@@ -1,21 +1,17 @@
 //! Reads CRDs: what `kubectl get crd -o yaml` or `-o json` prints, and the files of a release.
 
-use std::{io, path::Path};
+use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::Value;
-use serde_saphyr::{SnippetMode, UserMessageFormatter};
 
-use crate::contents::{self, ContentsError};
-
-/// Room for all of a cluster's definitions.
-const MAX_BYTES: u64 = 64 << 20;
+use crate::documents::{self, DocumentError};
 
 /// Why there are no definitions. Every message names the file.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CrdError {
-    #[error("{name}: {source}")]
-    Text { name: String, source: ContentsError },
+    #[error(transparent)]
+    Text(#[from] DocumentError),
     #[error("{name}: {message}")]
     Syntax { name: String, message: String },
     #[error("{name}: {crd} is of {api_version}; give it in apiextensions.k8s.io/v1")]
@@ -90,15 +86,8 @@ impl Crd {
 
     /// The definitions in a file; `-` is standard input.
     pub(super) fn read(path: &Path) -> Result<Vec<Self>, CrdError> {
-        let name = display(path);
-        let wrong = |source| CrdError::Text { name: name.clone(), source };
-        let bytes = if path == Path::new("-") {
-            contents::of(io::stdin().lock(), MAX_BYTES)
-        } else {
-            contents::of_file(path, MAX_BYTES)
-        };
-        let bytes = bytes.map_err(wrong)?;
-        let documents = documents(contents::text(&bytes).map_err(wrong)?)
+        let (name, bytes) = documents::bytes(path)?;
+        let documents = documents_of(documents::text(&name, &bytes)?)
             .map_err(|message| CrdError::Syntax { name: name.clone(), message })?;
         let mut crds = Vec::new();
         for document in documents {
@@ -125,17 +114,12 @@ impl Crd {
     }
 }
 
-/// What messages call a file.
-pub(super) fn display(path: &Path) -> String {
-    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
-}
-
 fn kind(document: &Value) -> &str {
     document["kind"].as_str().unwrap_or_default()
 }
 
 /// The documents of a text, JSON or YAML as kubectl tells them apart.
-fn documents(text: &str) -> Result<Vec<Value>, String> {
+fn documents_of(text: &str) -> Result<Vec<Value>, String> {
     if text.trim_start().starts_with('{') {
         let documents = serde_json::Deserializer::from_str(text).into_iter();
         return documents.collect::<Result<_, _>>().map_err(|error| error.to_string());
@@ -143,10 +127,5 @@ fn documents(text: &str) -> Result<Vec<Value>, String> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! { max_events: 16 << 20, max_nodes: 8 << 20 },
     };
-    serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {
-        error.render_with_options(serde_saphyr::render_options! {
-            formatter: &UserMessageFormatter,
-            snippets: SnippetMode::Off,
-        })
-    })
+    serde_saphyr::from_multiple_with_options(text, options).map_err(|error| documents::told(&error))
 }

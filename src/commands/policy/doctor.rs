@@ -8,12 +8,13 @@ use std::{
 
 use super::{
     PolicyCommandError,
-    crd::{Crd, CrdError, Version, display},
+    crd::{Crd, CrdError, Version},
     schema::{Fate, fate, places_of},
 };
 use crate::{
     admission::{Condition, Exemption, Pattern, Policy},
     cli::DoctorArgs,
+    documents,
     policy_source::Source,
 };
 
@@ -26,7 +27,7 @@ pub(super) fn run(args: &DoctorArgs) -> Result<ExitCode, PolicyCommandError> {
     if !wanted.iter().any(|name| of(name).is_some()) {
         let held: Vec<String> = crds.iter().map(Crd::name).collect();
         return Err(PolicyCommandError::Crd(CrdError::Missing {
-            name: display(&args.crd),
+            name: documents::name(&args.crd),
             wanted: wanted.join(", "),
             policy: policy.name().to_owned(),
             held: if held.is_empty() { "none".to_owned() } else { held.join(", ") },
@@ -36,7 +37,7 @@ pub(super) fn run(args: &DoctorArgs) -> Result<ExitCode, PolicyCommandError> {
     let mut is_well = true;
     for name in &wanted {
         let Some(crd) = of(name) else {
-            writeln!(out, "{name}: not looked at, as {} holds no definition of it", display(&args.crd))?;
+            writeln!(out, "{name}: not looked at, as {} holds no definition of it", documents::name(&args.crd))?;
             continue;
         };
         if !crd.spec.versions.iter().any(|version| version.served) {

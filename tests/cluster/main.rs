@@ -16,6 +16,7 @@ mod edit;
 mod external_diff;
 mod forbidden_changes;
 mod kueue;
+mod managed;
 mod mutable_fields;
 mod operated;
 mod outage;
@@ -65,6 +66,8 @@ fn main() -> ExitCode {
         policy_rotation::TESTS,
         operated::TESTS,
         kueue::TESTS,
+        managed::certificates::TESTS,
+        managed::conditions::TESTS,
     ]
     .concat()
     .into_iter()

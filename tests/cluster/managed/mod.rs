@@ -28,7 +28,7 @@ use crate::{
 /// The Secret.
 const SECRET: &str = "guard-ca";
 
-/// A namespace with a ServiceAccount for the guard, a Secret, and a registration that has the same name.
+/// A namespace with a service account for the guard, a Secret, and a registration that has the same name.
 pub(crate) struct Home<'a> {
     pub(crate) cluster: &'a Cluster,
     pub(crate) name: String,

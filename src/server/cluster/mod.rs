@@ -240,6 +240,8 @@ impl Caretaker {
             certificates.write(now).await?;
         }
         self.registration = registration.into();
+        // What was quiet for long may just have been changed.
+        self.quiet.look(&self.registration, &state.policy(), self.gate.waiting().as_ref());
         let Some((patch, changes)) = self.patch_for(state) else { return Ok(()) };
         let params = PatchParams { field_manager: Some("pytorchjob-guard".to_owned()), ..PatchParams::default() };
         let patched = self.registrations.patch(&self.config.registration, &params, &Patch::Strategic(patch)).await?;

@@ -277,10 +277,15 @@ fn goes_on_serving_without_the_api_server(clusters: &Clusters) {
     assert!(guard.probe("/readyz").expect("a probe").starts_with("HTTP/1.1 200"));
     home.tamper(&json!([{"op": "remove", "path": "/webhooks/0/clientConfig/caBundle"}]));
 
+    let log = guard.log().expect("a log");
+    let told = log.lines().filter(|line| !line.contains("\"INFO\"")).count();
+    assert!((1..=4).contains(&told), "an outage is told, and not again and again: {log}");
+
     bridge.is_open.store(true, Ordering::Relaxed);
     let is_back = || Ok(home.registration()["webhooks"][0]["clientConfig"]["caBundle"].is_string().then_some(()));
     until("the bundle", is_back).expect("it goes on where it was");
     assert_eq!(home.bundle(), bundle);
+    assert!(guard.log().expect("a log").contains("the cluster is looked after again"));
 }
 
 fn stays_ready_while_the_registration_is_gone(clusters: &Clusters) {

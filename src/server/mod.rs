@@ -17,6 +17,7 @@ mod shutdown;
 mod state;
 mod timeout;
 mod tls;
+mod trace;
 mod watch;
 
 use std::{future::pending, io, net::SocketAddr, sync::Arc, time::Duration};

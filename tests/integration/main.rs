@@ -22,5 +22,6 @@ mod review;
 mod suites;
 mod support;
 mod tls;
+mod trace;
 mod tree;
 mod wire;

@@ -2,18 +2,20 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    env, fs, io,
+    env, fs,
+    io::{self, Read as _, Write as _},
+    net::TcpStream,
     path::Path,
-    process::Command,
+    process::{Command, Stdio},
 };
 
 use libtest_mimic::Completion;
 use serde_json::json;
 
 use crate::{
-    cluster::{Clusters, Job},
+    cluster::{Clusters, GUARD, Job},
     dashboards::{MONITORING, RULE_TESTS, promql::Query, queries},
-    harness::{ControlPlane, until},
+    harness::{ADMIN, ControlPlane, free_address, until},
     tests,
 };
 
@@ -26,15 +28,6 @@ pub(crate) const IGNORABLE: &[crate::Ignorable] = &[
 
 /// What a scrape adds to the labels.
 const OF_THE_SCRAPE: [&str; 3] = ["cluster", "namespace", "pod"];
-/// Metrics that the guard does not have yet, and their labels.
-const PENDING: &[(&str, &[&str])] = &[
-    ("pytorchjob_guard_ready", &[]),
-    ("pytorchjob_guard_registration_fits", &[]),
-    ("pytorchjob_guard_registration_updates_total", &["result"]),
-    ("pytorchjob_guard_ca_expiry_timestamp_seconds", &[]),
-    ("pytorchjob_guard_api_server_errors_total", &[]),
-];
-
 /// Runs promtool in a folder, and shows that it succeeds. Where it is not installed the test is ignored, but not in CI.
 fn promtool(folder: &Path, arguments: &[&str]) -> Completion {
     let output = match Command::new("promtool").args(arguments).current_dir(folder).output() {
@@ -98,8 +91,30 @@ fn series(page: &str) -> Series {
 }
 
 fn of_the_api_server(plane: &ControlPlane) -> io::Result<String> {
-    let output = plane.kubectl(crate::harness::ADMIN).args(["get", "--raw=/metrics"]).output()?;
+    let output = plane.kubectl(ADMIN).args(["get", "--raw=/metrics"]).output()?;
     String::from_utf8(output.stdout).map_err(io::Error::other)
+}
+
+/// What a guard shows that was told the name of its registration.
+fn of_a_guard_that_looks_after_its_registration(plane: &ControlPlane, folder: &Path) -> String {
+    let admin = free_address().expect("a port is free");
+    let mut guard = Command::new(GUARD)
+        .args(["serve", "--registration=pytorchjob-guard", "--listen=127.0.0.1:0", &format!("--admin-listen={admin}")])
+        .current_dir(folder)
+        .env("KUBECONFIG", plane.kubeconfig())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("a guard starts");
+    let page = until("the metrics of a guard", || {
+        let Ok(mut stream) = TcpStream::connect(admin) else { return Ok(None) };
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: guard\r\n\r\n")?;
+        let mut page = String::new();
+        stream.read_to_string(&mut page)?;
+        Ok(Some(page))
+    });
+    guard.kill().expect("it runs");
+    guard.wait().expect("it is our child");
+    page.expect("it has metrics")
 }
 
 /// Has the API server fail in a way that it counts: a registration like ours, but for the job's namespace and with this.
@@ -140,12 +155,11 @@ fn every_query_asks_for_what_exists(clusters: &Clusters) {
     provoke(&apart, &condition("object.nothing == 1"), "match_condition_evaluation_errors_total");
     provoke(&apart, &condition("object.metadata.name == ''"), "match_condition_exclusions_total");
 
-    let guard = cluster.guard.metrics().expect("the guard has metrics");
     let mut known = series(&of_the_api_server(&cluster.plane).expect("the API server has metrics"));
-    known.extend(series(&guard));
-    for (metric, labels) in PENDING {
-        let pending = labels.iter().map(|label| ((*label).to_owned(), String::new())).collect();
-        assert_eq!(known.insert((*metric).to_owned(), vec![pending]), None, "{metric} exists: it is pending no more");
+    known.extend(series(&cluster.guard.metrics().expect("the guard has metrics")));
+    // It has the most.
+    for (metric, series) in series(&of_a_guard_that_looks_after_its_registration(&cluster.plane, &cluster.folder())) {
+        known.entry(metric).or_insert(series);
     }
 
     for (place, text) in queries() {
@@ -155,11 +169,10 @@ fn every_query_asks_for_what_exists(clusters: &Clusters) {
             let series = known.get(&selector.metric);
             let series = series.unwrap_or_else(|| panic!("{place}: nobody has {}", selector.metric));
             labels.extend(series.iter().flat_map(BTreeMap::keys).map(String::as_str));
-            let is_pending = PENDING.iter().any(|(metric, _)| *metric == selector.metric);
             for matcher in &selector.matchers {
                 let label = matcher.label.as_str();
                 assert!(labels.contains(label), "{place}: {} has no label {label}: {series:?}", selector.metric);
-                if matcher.operator == "=" && !is_pending {
+                if matcher.operator == "=" {
                     let has = |series: &BTreeMap<_, _>| series.get(label) == Some(&matcher.value);
                     assert!(series.iter().any(has), "{place}: {matcher:?} matches nothing: {series:?}");
                 }

@@ -186,3 +186,117 @@ impl Kept {
 fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, rustls::pki_types::pem::Error> {
     CertificateDer::pem_slice_iter(pem.as_bytes()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_hours(1);
+    const LIFETIMES: Lifetimes = Lifetimes { leaf: Duration::from_hours(24), ca: Duration::from_hours(24 * 30) };
+
+    fn data(kept: &Kept) -> BTreeMap<String, Vec<u8>> {
+        let present = kept.data().into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.into())));
+        present.collect()
+    }
+
+    fn made() -> Kept {
+        let made = Kept::due(None, None, LIFETIMES, SystemTime::now()).expect("keys can be made");
+        made.expect("an empty Secret gets a CA")
+    }
+
+    /// What is due so long after now.
+    fn due(kept: &Kept, later: Duration) -> Option<Kept> {
+        let now = SystemTime::now() + later;
+        let due = Kept::due(Some(kept), None, LIFETIMES, now).expect("keys can be made");
+        assert_eq!(due.is_some(), kept.is_due(LIFETIMES, now));
+        if due.is_some() {
+            assert!(kept.next_due(LIFETIMES) <= now);
+        }
+        due
+    }
+
+    #[test]
+    fn renews_a_ca_when_two_thirds_of_its_time_have_passed() {
+        let first = made();
+        assert!(due(&first, HOUR * (24 * 20 - 1)).is_none());
+        let second = due(&first, HOUR * 24 * 20 + HOUR).expect("a successor");
+        assert_ne!(second.ca(), first.ca());
+        assert_eq!(certificates(&second.bundle()).expect("PEM").len(), 2, "both are trusted");
+        assert_eq!(second.data()[PREVIOUS_CAS].map(|pem| certificates(pem).ok()), Some(certificates(first.ca()).ok()));
+    }
+
+    #[test]
+    fn gives_up_the_ca_before_when_no_certificate_can_be_from_it() {
+        let first = made();
+        let second = due(&first, HOUR * 24 * 20 + HOUR).expect("a successor");
+        assert!(due(&second, HOUR * 47).is_none());
+        let alone = due(&second, HOUR * 49).expect("it is given up");
+        assert_eq!((alone.ca(), alone.bundle()), (second.ca(), second.ca().to_owned()));
+        assert_eq!(alone.data()[PREVIOUS_CAS], None);
+    }
+
+    #[test]
+    fn does_not_trust_what_is_over() {
+        let first = made();
+        let second = due(&first, HOUR * 24 * 31).expect("a successor");
+        assert_eq!(second.bundle(), second.ca(), "the first had ended by then");
+    }
+
+    #[test]
+    fn trusts_the_ca_it_remembers_where_the_secret_was_emptied() {
+        let first = made();
+        let second = Kept::due(None, Some(&first), LIFETIMES, SystemTime::now()).expect("keys").expect("a CA");
+        assert_eq!(certificates(&second.bundle()).expect("PEM").len(), 2);
+    }
+
+    #[test]
+    fn reads_what_it_wrote() {
+        let first = made();
+        let second = due(&first, HOUR * 24 * 21).expect("a successor");
+        for kept in [first, second] {
+            let read = Kept::read(&data(&kept)).expect("it can be read").expect("a CA");
+            assert_eq!(read.data(), kept.data());
+            // A certificate's times are whole seconds.
+            let apart = |a: SystemTime, b: SystemTime| a.duration_since(b).unwrap_or_else(|error| error.duration());
+            assert!(apart(read.ends(), kept.ends()) < Duration::from_secs(1));
+            assert!(apart(read.renewed_at(), kept.renewed_at()) < Duration::from_secs(2));
+        }
+        assert!(Kept::read(&BTreeMap::new()).expect("nothing is wrong").is_none());
+        assert!(Kept::read(&BTreeMap::from([(CA_CERT.to_owned(), Vec::new())])).expect("as good as empty").is_none());
+    }
+
+    #[test]
+    fn refuses_what_is_no_ca_and_names_the_key_to_mend() {
+        let (good, other) = (data(&made()), data(&made()));
+        let with = |key: &str, value: Option<Vec<u8>>| {
+            let mut data = good.clone();
+            match value {
+                Some(value) => data.insert(key.to_owned(), value),
+                None => data.remove(key),
+            };
+            Kept::read(&data).err().map(|error| error.to_string())
+        };
+        assert_eq!(with(CA_KEY, None).as_deref(), Some("ca.key is missing, but ca.crt is there"));
+        assert_eq!(with(CA_CERT, None).as_deref(), Some("ca.crt is missing, but ca.key is there"));
+        assert_eq!(with(CA_KEY, Some(other[CA_KEY].clone())).as_deref(), Some("ca.key is not the key of ca.crt"));
+        for (key, value) in
+            [(CA_KEY, "no key"), (CA_CERT, "no certificate"), (PREVIOUS_CAS, "-----BEGIN CERTIFICATE-----")]
+        {
+            let said = with(key, Some(value.into())).unwrap_or_default();
+            assert!(said.starts_with(&format!("{key}: ")), "{said}");
+        }
+        assert_eq!(with(CA_KEY, Some(vec![0xff])).as_deref(), Some("ca.key: it is no PEM text"));
+    }
+
+    #[test]
+    fn signs_nothing_that_outlives_the_ca() {
+        let names = Names::new(vec!["a.b.svc".to_owned()], Vec::new()).expect("a name");
+        let short = Lifetimes { leaf: HOUR * 24 * 90, ..LIFETIMES };
+        let kept = made();
+        let leaf = kept.sign(&names, short, SystemTime::now()).expect("a certificate");
+        let validity = Validity::of_pem(leaf.cert_pem.as_bytes()).expect("a certificate");
+        assert!(validity.ends() <= kept.ends());
+        assert!(leaf.renewed_at < validity.ends());
+        assert_eq!(leaf.ca, kept.ca());
+    }
+}

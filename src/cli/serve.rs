@@ -60,12 +60,12 @@ pub struct ServeArgs {
     /// How long what is in flight may take to finish once the listener is closed.
     #[arg(long, value_name = "DURATION", env = "PYTORCHJOB_GUARD_DRAIN_TIMEOUT", default_value = "10s", value_parser = duration)]
     pub drain_timeout: Duration,
-    /// What to look after in the cluster.
-    #[command(flatten)]
-    pub cluster: ClusterArgs,
     /// How log lines are written.
     #[arg(long, value_name = "FORMAT", env = "PYTORCHJOB_GUARD_LOG_FORMAT", default_value = "text")]
     pub log_format: LogFormat,
+    /// What to look after in the cluster.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
 }
 
 /// How log lines are written.

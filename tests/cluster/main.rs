@@ -18,6 +18,7 @@ mod edit;
 mod external_diff;
 mod forbidden_changes;
 mod kueue;
+mod managed;
 mod monitoring;
 mod mutable_fields;
 mod operated;
@@ -71,6 +72,8 @@ fn main() -> ExitCode {
         policy_rotation::TESTS,
         operated::TESTS,
         kueue::TESTS,
+        managed::certificates::TESTS,
+        managed::conditions::TESTS,
         tracing::TESTS,
         monitoring::TESTS,
     ]

@@ -38,6 +38,8 @@ pub(super) struct Certificates {
     problem: Option<String>,
     /// What the Secret held when it last held something.
     kept: Option<Kept>,
+    /// What signed the certificate that is served.
+    signer: Option<Kept>,
     leaf: Option<Signed>,
     /// Since when API servers can trust the CA that signs now.
     trusted: Option<(String, Instant)>,
@@ -56,6 +58,7 @@ impl Certificates {
             secret: Seen::NotYet,
             problem: None,
             kept: None,
+            signer: None,
             leaf: None,
             trusted: None,
         })
@@ -129,33 +132,34 @@ impl Certificates {
         Ok(())
     }
 
-    /// The certificate to serve from now on, where another is due. One from a new CA is served only once API servers had the
-    /// time to learn of that CA, unless the one from the old CA is no good any more.
+    /// The certificate to serve from now on, where another is due. A new CA signs only once API servers had the time to learn
+    /// of it, unless the one before is no good any more; until then that one goes on.
     pub(super) fn next_leaf(
         &mut self,
         callers: &[Caller],
         now: SystemTime,
     ) -> Result<Option<Signed>, CertificateError> {
         let Some(kept) = &self.kept else { return Ok(None) };
-        let ca = kept.ca();
-        let trusts = |ca: &str| {
-            let ca = certificates(ca.as_bytes());
+        let trusts = |kept: &Kept| {
+            let ca = certificates(kept.ca().as_bytes());
             !callers.is_empty() && callers.iter().all(|caller| certificates(&caller.bundle).is_superset(&ca))
         };
-        if !trusts(ca) {
+        if !trusts(kept) {
             self.trusted = None;
-        } else if self.trusted.as_ref().is_none_or(|(trusted, _)| trusted != ca) {
-            self.trusted = Some((ca.to_owned(), Instant::now()));
+        } else if self.trusted.as_ref().is_none_or(|(trusted, _)| trusted != kept.ca()) {
+            self.trusted = Some((kept.ca().to_owned(), Instant::now()));
         }
-        let is_due = match &self.leaf {
-            None => true,
-            Some(leaf) if leaf.ca == ca => now >= leaf.renewed_at,
-            Some(leaf) => {
-                let since = self.trusted.as_ref().map(|(_, since)| since.elapsed());
-                since.is_some_and(|since| since >= OVERLAP || !trusts(&leaf.ca))
-            }
-        };
-        if is_due { kept.sign(&self.names, self.config.lifetimes, now).map(Some) } else { Ok(None) }
+        let since = self.trusted.as_ref().map(|(_, since)| since.elapsed());
+        let goes_on =
+            |signer: &&Kept| signer.ends() > now && !since.is_some_and(|since| since >= OVERLAP || !trusts(signer));
+        let signer = self.signer.as_ref().filter(goes_on).unwrap_or(kept);
+        let is_due = |leaf: &Signed| leaf.ca != signer.ca() || now >= leaf.renewed_at;
+        if !self.leaf.as_ref().is_none_or(is_due) {
+            return Ok(None);
+        }
+        let leaf = signer.sign(&self.names, self.config.lifetimes, now)?;
+        self.signer = Some(signer.clone());
+        Ok(Some(leaf))
     }
 
     /// From now on this one is served.

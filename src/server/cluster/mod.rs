@@ -165,6 +165,7 @@ impl Caretaker {
     async fn attend(&mut self, address: SocketAddr, state: &State) -> Instant {
         let mut next = Instant::now() + CALL_INTERVAL;
         let now = SystemTime::now();
+        self.quiet.look(&self.registration, &state.policy(), self.gate.waiting().as_ref());
         if self.is_write_due(state, now) {
             if Instant::now() >= self.write_again_at {
                 let written = timeout(DEADLINE, self.write(state, now)).await.unwrap_or(Err(WriteError::TooSlow));
@@ -176,8 +177,7 @@ impl Caretaker {
             }
             next = next.min(self.write_again_at);
         }
-        let policy = state.policy();
-        self.quiet.look(&self.registration, &policy, self.gate.waiting().as_ref());
+        self.quiet.look(&self.registration, &state.policy(), self.gate.waiting().as_ref());
         self.renew_leaf(state, now);
         self.call_ourselves(address).await;
         self.open_gate();

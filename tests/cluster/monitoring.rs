@@ -71,21 +71,16 @@ fn series(page: &str) -> Series {
     let mut series = Series::new();
     for line in page.lines().filter(|line| !line.starts_with('#')) {
         let Some((name, rest)) = line.split_once(['{', ' ']) else { continue };
-        let labels =
-            line.contains('{').then(|| rest.rsplit_once('}').expect("braces are closed").0).unwrap_or_default();
-        let label = |pair: &str| {
-            let (label, value) = pair.trim_start_matches(',').split_once("=\"")?;
-            Some((label.to_owned(), value.to_owned()))
-        };
-        // None of the values here has a quotation mark.
-        series.entry(name.to_owned()).or_default().push(
-            labels
-                .split_terminator('"')
-                .collect::<Vec<_>>()
-                .chunks(2)
-                .filter_map(|pair| label(&pair.join("\"")))
-                .collect(),
-        );
+        let mut labels = BTreeMap::new();
+        // No value here has a quotation mark in it.
+        if let Some((pairs, _)) = rest.rsplit_once('}') {
+            let texts: Vec<&str> = pairs.split('"').collect();
+            labels.extend(texts.chunks_exact(2).map(|pair| {
+                let label = pair[0].trim_start_matches(',').trim_end_matches('=');
+                (label.to_owned(), pair[1].to_owned())
+            }));
+        }
+        series.entry(name.to_owned()).or_default().push(labels);
     }
     series
 }

@@ -19,7 +19,7 @@ tests![logs_the_trace_that_a_users_request_belongs_to];
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
 /// Patches the job by a request with this header, which kubectl would not send, and gives the code of the answer.
-async fn patch(job: &Job<'_>, patch: &Value, traceparent: &str) -> Result<u16, Box<dyn std::error::Error>> {
+async fn send(job: &Job<'_>, change: &Value, traceparent: &str) -> Result<u16, Box<dyn std::error::Error>> {
     let kubeconfig = Kubeconfig::read_from(job.cluster.plane.kubeconfig())?;
     let options = KubeConfigOptions { context: Some(PERSON.to_owned()), ..KubeConfigOptions::default() };
     let client = Client::try_from(Config::from_custom_kubeconfig(kubeconfig, &options).await?)?;
@@ -27,7 +27,7 @@ async fn patch(job: &Job<'_>, patch: &Value, traceparent: &str) -> Result<u16, B
     let request = Request::patch(path)
         .header("content-type", "application/merge-patch+json")
         .header("traceparent", traceparent)
-        .body(Body::from(patch.to_string().into_bytes()))?;
+        .body(Body::from(change.to_string().into_bytes()))?;
     Ok(client.send(request).await?.status().as_u16())
 }
 
@@ -36,9 +36,9 @@ fn logs_the_trace_that_a_users_request_belongs_to(clusters: &Clusters) {
     let job = cluster.job();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let traceparent = format!("00-{TRACE}-b7ad6b7169203331-01");
-    let send = |change: &Value| runtime.block_on(patch(&job, change, &traceparent)).expect("the API server answers");
-    assert_eq!(send(&json!({"spec": {"ttlSecondsAfterFinished": 7}})), 200);
-    assert_eq!(send(&json!({"spec": {"backoffLimit": 1}})), 422);
+    let code = |change: &Value| runtime.block_on(send(&job, change, &traceparent)).expect("the API server answers");
+    assert_eq!(code(&json!({"spec": {"ttlSecondsAfterFinished": 7}})), 200);
+    assert_eq!(code(&json!({"spec": {"backoffLimit": 1}})), 422);
 
     // The guard answers first and logs then.
     let line = until("the denial in the guard's log", || {

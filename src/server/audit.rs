@@ -1,14 +1,16 @@
 //! One log line for each review that somebody may ask about later. It names fields, never what they hold.
 
+use hyper::HeaderMap;
 use tracing::{info, warn};
 
+use super::trace::Parent;
 use crate::admission::{Decision, Outcome};
 
 /// Longer than any name, uid or user that an API server lets through.
 const TEXT_BYTES: usize = 256;
 
-/// Logs a decision, unless it is one of the many that find nothing.
-pub(super) fn log(decision: &Decision<'_>) {
+/// Logs a decision, unless it is one of the many that find nothing, with the trace that the request's headers name.
+pub(super) fn log(decision: &Decision<'_>, headers: &HeaderMap) {
     if decision.outcome == Outcome::Allowed {
         return;
     }
@@ -23,19 +25,22 @@ pub(super) fn log(decision: &Decision<'_>) {
     let dry_run = decision.dry_run;
     let fields = decision.fields();
     let fields = fields.as_str();
+    // Fields without a value are not written.
+    let parent = Parent::of(headers);
+    let (trace_id, span_id) = (parent.map(|parent| parent.trace_id), parent.map(|parent| parent.span_id));
     match decision.outcome {
         Outcome::Allowed => {}
         Outcome::Denied => {
-            info!(uid, user, namespace, name, operation, subresource, dry_run, fields, "denied");
+            info!(uid, user, namespace, name, operation, subresource, dry_run, fields, trace_id, span_id, "denied");
         }
         Outcome::Tolerated => {
-            info!(uid, user, namespace, name, operation, subresource, dry_run, fields, "tolerated");
+            info!(uid, user, namespace, name, operation, subresource, dry_run, fields, trace_id, span_id, "tolerated");
         }
         Outcome::NotApplicable => {
-            info!(uid, user, namespace, name, operation, subresource, dry_run, "not applicable");
+            info!(uid, user, namespace, name, operation, subresource, dry_run, trace_id, span_id, "not applicable");
         }
         Outcome::BadRequest => {
-            warn!(uid, user, namespace, name, operation, subresource, dry_run, "bad request");
+            warn!(uid, user, namespace, name, operation, subresource, dry_run, trace_id, span_id, "bad request");
         }
     }
 }

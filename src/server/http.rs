@@ -101,7 +101,8 @@ async fn review(state: &State, request: Request<Incoming>) -> Result<Vec<u8>, Re
 
     let _permit = state.in_flight.try_acquire().map_err(|_| Refusal::Busy)?;
     let _held = Held::new(&state.metrics.in_flight);
-    let body = match timeout(deadline, body::read(request.into_body(), limit, &state.bodies)).await {
+    let (head, body) = request.into_parts();
+    let body = match timeout(deadline, body::read(body, limit, &state.bodies)).await {
         Ok(Ok(body)) => body,
         Ok(Err(BodyError::TooLarge)) => return Err(Refusal::TooLarge(limit)),
         Ok(Err(BodyError::Broken(error))) => return Err(Refusal::Broken(error)),
@@ -111,7 +112,7 @@ async fn review(state: &State, request: Request<Incoming>) -> Result<Vec<u8>, Re
     let begun = Instant::now();
     let answer = admission::answer(&body, &state.policy()).map_err(Refusal::NotAReview)?;
     state.metrics.decided(&answer.decision, begun.elapsed());
-    audit::log(&answer.decision);
+    audit::log(&answer.decision, &head.headers);
     Ok(answer.body)
 }
 

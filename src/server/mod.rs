@@ -18,6 +18,7 @@ mod shutdown;
 mod state;
 mod timeout;
 mod tls;
+mod trace;
 mod watch;
 
 use std::{

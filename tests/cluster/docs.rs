@@ -19,7 +19,7 @@ fn every_page_that_needs_a_cluster_holds(_: &Clusters) {
     let folder_of = |program: &Path| program.parent().expect("a folder").to_owned();
     let path = path_with(&[&folder_of(Path::new(GUARD)), &folder_of(&programs.kubectl)]);
     let mut names = Vec::new();
-    for page in pages().iter().filter(|page| page.needs_a_cluster()) {
+    for page in pages().iter().filter(|page| page.needs_a_cluster() && !page.needs_an_installation()) {
         let folder = session.folder().join("pages").join(page.name().replace('/', "-"));
         std::fs::create_dir_all(&folder).expect("a folder");
         page.run(&folder, &|command| {

@@ -1,6 +1,8 @@
 //! The guard before a real API server, driven by kubectl: what users, their tools and the cluster's controllers see.
 
 mod cluster;
+#[path = "../monitoring/mod.rs"]
+mod dashboards;
 mod harness;
 #[path = "../docs/mod.rs"]
 mod pages;
@@ -17,6 +19,7 @@ mod external_diff;
 mod forbidden_changes;
 mod kueue;
 mod managed;
+mod monitoring;
 mod mutable_fields;
 mod operated;
 mod outage;
@@ -24,17 +27,20 @@ mod policy_rotation;
 mod scale_and_status;
 mod secrecy;
 mod semantic_equality;
+mod tracing;
 mod training_operator;
 mod validation_actions;
 
 use std::{process::ExitCode, sync::Arc};
 
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::{Arguments, Completion, Trial};
 
 use crate::cluster::Clusters;
 
 /// A test: its name, and what it does.
 type Test = (&'static str, fn(&Clusters));
+/// A test that says whether it could be run.
+type Ignorable = (&'static str, fn(&Clusters) -> Completion);
 
 /// The tests of a module; one that is left out is reported as dead code.
 macro_rules! tests {
@@ -68,6 +74,8 @@ fn main() -> ExitCode {
         kueue::TESTS,
         managed::certificates::TESTS,
         managed::conditions::TESTS,
+        tracing::TESTS,
+        monitoring::TESTS,
     ]
     .concat()
     .into_iter()
@@ -79,8 +87,12 @@ fn main() -> ExitCode {
             test(&clusters);
             Ok(())
         })
-    })
-    .collect();
+    });
+    let ignorable = monitoring::IGNORABLE.iter().map(|(name, test)| {
+        let clusters = Arc::clone(&clusters);
+        Trial::ignorable_test(*name, move || Ok(test(&clusters)))
+    });
+    let trials = trials.chain(ignorable).collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     drop(clusters);
     conclusion.exit_code()

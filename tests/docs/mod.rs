@@ -5,6 +5,7 @@
 //! - `file=NAME`: the block is written to a file of that name.
 //! - `same-as=FILE`: the block stands in that file of `docs/`, word for word.
 //! - `cluster`: it needs an API server, and then so does its page.
+//! - `installed`: it needs a cluster in which the guard is installed, and then so does its page.
 //!
 //! `sh` is run and must succeed. `console` is run command by command, and must print what it says. `text` is text.
 
@@ -77,7 +78,16 @@ impl Page {
 
     /// Whether some of it needs an API server.
     pub(crate) fn needs_a_cluster(&self) -> bool {
-        self.blocks.iter().any(|block| block.words.iter().any(|word| word == "cluster"))
+        self.has("cluster")
+    }
+
+    /// Whether some of it needs a cluster in which the guard is installed.
+    pub(crate) fn needs_an_installation(&self) -> bool {
+        self.has("installed")
+    }
+
+    fn has(&self, word: &str) -> bool {
+        self.blocks.iter().any(|block| block.words.iter().any(|other| other == word))
     }
 
     /// Does what the page says in this folder, with what `prepare` adds to each command. Panics where it does not hold.

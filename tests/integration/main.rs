@@ -3,12 +3,15 @@
 mod amount;
 mod certs;
 mod cli;
+#[path = "../monitoring/mod.rs"]
+mod dashboards;
 mod decisions;
 mod docs;
 mod edits;
 mod jobs;
 mod lifecycle;
 mod metrics;
+mod monitoring;
 #[path = "../docs/mod.rs"]
 mod pages;
 mod peers;
@@ -22,5 +25,6 @@ mod review;
 mod suites;
 mod support;
 mod tls;
+mod trace;
 mod tree;
 mod wire;

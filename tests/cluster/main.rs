@@ -15,6 +15,7 @@ mod dry_run;
 mod edit;
 mod external_diff;
 mod forbidden_changes;
+mod install;
 mod kueue;
 mod mutable_fields;
 mod operated;
@@ -65,6 +66,11 @@ fn main() -> ExitCode {
         policy_rotation::TESTS,
         operated::TESTS,
         kueue::TESTS,
+        install::rendering::TESTS,
+        install::applying::TESTS,
+        install::permissions::TESTS,
+        install::pod_security::TESTS,
+        install::uninstalling::TESTS,
     ]
     .concat()
     .into_iter()

@@ -71,6 +71,7 @@ fn main() -> ExitCode {
         install::permissions::TESTS,
         install::pod_security::TESTS,
         install::uninstalling::TESTS,
+        install::image::TESTS,
     ]
     .concat()
     .into_iter()
@@ -78,10 +79,14 @@ fn main() -> ExitCode {
         let clusters = Arc::clone(&clusters);
         // Without the crate's name, as libtest has it.
         let name = name.split_once("::").map_or(name, |(_, name)| name);
-        Trial::test(name, move || {
+        let trial = Trial::test(name, move || {
             test(&clusters);
             Ok(())
-        })
+        });
+        match install::image::lacking(name) {
+            Some(program) => trial.with_kind(format!("no {program} here")).with_ignored_flag(true),
+            None => trial,
+        }
     })
     .collect();
     let conclusion = libtest_mimic::run(&arguments, trials);

@@ -1,6 +1,7 @@
 //! The kustomize manifests and the Helm chart: what they render, and what a real API server makes of it.
 
 pub(crate) mod applying;
+mod empty_root;
 pub(crate) mod image;
 pub(crate) mod permissions;
 pub(crate) mod pod_security;

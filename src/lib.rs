@@ -11,7 +11,8 @@
 //! ```
 //!
 //! [`admission`] is pure: it is called by [`server`], [`commands`] and [`suites`], and calls nobody. [`registration`] is
-//! as pure, and reads nothing but a policy.
+//! as pure, and reads nothing but a policy. In a cluster the server also keeps its registration and its certificate in
+//! order (`server/cluster`), which no decision depends on.
 
 pub mod admission;
 pub mod certificates;

@@ -9,18 +9,29 @@ use rcgen::{
 };
 use x509_parser::prelude::FromDer as _;
 
-use super::{CertificateError, Folder, Names, Standing, Validity, store, validity::seconds};
+use super::{CertificateError, Folder, Names, Validity, store, validity::seconds};
 
 /// How far the start of a certificate lies in the past, for peers whose clocks are slow.
-const CLOCK_SKEW: Duration = Duration::from_hours(1);
-const DAY: Duration = Duration::from_hours(24);
+pub(super) const CLOCK_SKEW: Duration = Duration::from_hours(1);
 
 /// A CA that can sign.
 pub(super) struct Authority {
     cert_pem: String,
     key_pem: String,
+    made: SystemTime,
     ends: SystemTime,
     issuer: Issuer<'static, KeyPair>,
+}
+
+/// Why a certificate and a key are no CA.
+#[derive(Debug)]
+pub(super) enum PairProblem {
+    /// The certificate cannot be used.
+    Certificate(String),
+    /// The key cannot be used.
+    Key(String),
+    /// They do not belong together.
+    NotAPair,
 }
 
 /// A serving certificate and its key.
@@ -30,16 +41,16 @@ pub(super) struct Leaf {
 }
 
 impl Authority {
-    /// A new CA.
-    pub(super) fn make(days: u32) -> Result<Self, CertificateError> {
+    /// A new CA, good for this long.
+    pub(super) fn make(lifetime: Duration) -> Result<Self, CertificateError> {
         let key = KeyPair::generate()?;
         let key_pem = key.serialize_pem();
-        let ends = SystemTime::now() + DAY * days;
+        let ends = SystemTime::now() + lifetime;
         let mut params = params("pytorchjob-guard CA", ends);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let cert_pem = params.self_signed(&key)?.pem();
-        Ok(Self { cert_pem, key_pem, ends, issuer: Issuer::new(params, key) })
+        Ok(Self { cert_pem, key_pem, made: SystemTime::now(), ends, issuer: Issuer::new(params, key) })
     }
 
     /// The CA of the folder, refused where it could sign nothing that a client would accept.
@@ -57,27 +68,34 @@ impl Authority {
         let text = |path: &std::path::Path| {
             String::from_utf8(store::read(path)?).map_err(|_| unreadable(path)("it is not PEM text".to_owned()))
         };
-        let (cert_pem, key_pem) = (text(&cert_path)?, text(&key_path)?);
-
-        let key = KeyPair::from_pem(&key_pem).map_err(|error| unreadable(&key_path)(error.to_string()))?;
-        let validity =
-            Validity::of_pem(cert_pem.as_bytes()).map_err(|error| unreadable(&cert_path)(error.to_string()))?;
-        if validity.standing(SystemTime::now()) == Standing::Ended {
+        let authority = Self::of_pem(text(&cert_path)?, text(&key_path)?).map_err(|problem| match problem {
+            PairProblem::Certificate(problem) => unreadable(&cert_path)(problem),
+            PairProblem::Key(problem) => unreadable(&key_path)(problem),
+            PairProblem::NotAPair => unreadable(&key_path)(format!("this is not the key of {}", cert_path.display())),
+        })?;
+        if authority.ends <= SystemTime::now() {
             return Err(unreadable(&cert_path)("this CA has expired; make a new one with --force".to_owned()));
         }
-        if !signs_with(&cert_pem, &key) {
-            return Err(unreadable(&key_path)(format!("this is not the key of {}", cert_path.display())));
-        }
-        let issuer =
-            Issuer::from_ca_cert_pem(&cert_pem, key).map_err(|error| unreadable(&cert_path)(error.to_string()))?;
-        let ends = SystemTime::now() + validity.left(SystemTime::now());
-        Ok(Self { cert_pem, key_pem, ends, issuer })
+        Ok(authority)
     }
 
-    /// Signs a serving certificate, which never outlives the CA.
-    pub(super) fn issue(&self, names: &Names, days: u32) -> Result<Leaf, CertificateError> {
+    /// The CA of this certificate and key, whether its time is over or not.
+    pub(super) fn of_pem(cert_pem: String, key_pem: String) -> Result<Self, PairProblem> {
+        let key = KeyPair::from_pem(&key_pem).map_err(|error| PairProblem::Key(error.to_string()))?;
+        let validity =
+            Validity::of_pem(cert_pem.as_bytes()).map_err(|error| PairProblem::Certificate(error.to_string()))?;
+        if !signs_with(&cert_pem, &key) {
+            return Err(PairProblem::NotAPair);
+        }
+        let issuer =
+            Issuer::from_ca_cert_pem(&cert_pem, key).map_err(|error| PairProblem::Certificate(error.to_string()))?;
+        Ok(Self { cert_pem, key_pem, made: validity.begins() + CLOCK_SKEW, ends: validity.ends(), issuer })
+    }
+
+    /// Signs a serving certificate that is good for this long, but never outlives the CA.
+    pub(super) fn issue(&self, names: &Names, lifetime: Duration) -> Result<Leaf, CertificateError> {
         let key = KeyPair::generate()?;
-        let mut params = params("pytorchjob-guard", self.ends.min(SystemTime::now() + DAY * days));
+        let mut params = params("pytorchjob-guard", self.ends.min(SystemTime::now() + lifetime));
         for name in &names.dns {
             params.subject_alt_names.push(SanType::DnsName(name.as_str().try_into()?));
         }
@@ -94,6 +112,15 @@ impl Authority {
 
     pub(super) fn key_pem(&self) -> &str {
         &self.key_pem
+    }
+
+    /// When it was made; its certificate begins earlier than that.
+    pub(super) fn made(&self) -> SystemTime {
+        self.made
+    }
+
+    pub(super) fn ends(&self) -> SystemTime {
+        self.ends
     }
 }
 

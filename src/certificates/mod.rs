@@ -1,10 +1,12 @@
-//! Certificates for local use and small clusters: a CA and a serving certificate in one folder.
+//! Certificates: for local use a CA and a serving certificate in one folder, in a cluster a CA that is kept in a Secret.
 //!
 //! `certs` makes them where it is told, `serve` makes and renews them in `certs/` when no others are named. The CA is
 //! kept apart from the serving certificate so that a client goes on trusting the folder when only the latter is new.
+//! `serve --manage-certs` goes by `rotation`: what is in the Secret, and what should be there next.
 
 mod issue;
 mod local;
+mod rotation;
 mod store;
 mod validity;
 
@@ -12,10 +14,15 @@ use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 pub use local::{Local, ensure};
+pub use rotation::Lifetimes;
+pub(crate) use rotation::{Kept, Signed};
 pub use validity::{Standing, Validity, ValidityError};
+
+const DAY: Duration = Duration::from_hours(24);
 
 /// Why certificates could not be made or read; the message names the file or the name to mend.
 #[derive(Debug, thiserror::Error)]
@@ -159,20 +166,20 @@ impl Folder {
         let authority = if self.ca_cert().exists() || self.ca_key().exists() {
             issue::Authority::load(self)?
         } else {
-            let authority = issue::Authority::make(days)?;
+            let authority = issue::Authority::make(DAY * days)?;
             store::write_new(&self.ca_key(), authority.key_pem().as_bytes(), store::Mode::Private)?;
             store::write_new(&self.ca_cert(), authority.cert_pem().as_bytes(), store::Mode::Public)?;
             authority
         };
-        let leaf = authority.issue(names, days)?;
+        let leaf = authority.issue(names, DAY * days)?;
         store::write_new(&self.key(), leaf.key_pem.as_bytes(), store::Mode::Private)?;
         store::write_new(&self.cert(), leaf.cert_pem.as_bytes(), store::Mode::Public)
     }
 
     /// Makes a new CA and a new serving certificate in place of whatever is there.
     pub fn remake(&self, names: &Names, days: u32) -> Result<(), CertificateError> {
-        let authority = issue::Authority::make(days)?;
-        let leaf = authority.issue(names, days)?;
+        let authority = issue::Authority::make(DAY * days)?;
+        let leaf = authority.issue(names, DAY * days)?;
         store::replace(&self.ca_key(), authority.key_pem().as_bytes(), store::Mode::Private)?;
         store::replace(&self.ca_cert(), authority.cert_pem().as_bytes(), store::Mode::Public)?;
         store::replace(&self.key(), leaf.key_pem.as_bytes(), store::Mode::Private)?;
@@ -181,7 +188,7 @@ impl Folder {
 
     /// Makes a new serving certificate with the CA that is there.
     fn renew(&self, names: &Names, days: u32) -> Result<(), CertificateError> {
-        let leaf = issue::Authority::load(self)?.issue(names, days)?;
+        let leaf = issue::Authority::load(self)?.issue(names, DAY * days)?;
         store::replace(&self.key(), leaf.key_pem.as_bytes(), store::Mode::Private)?;
         store::replace(&self.cert(), leaf.cert_pem.as_bytes(), store::Mode::Public)
     }

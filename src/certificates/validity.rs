@@ -86,6 +86,18 @@ impl Validity {
         }
     }
 
+    /// Its first moment.
+    #[must_use]
+    pub fn begins(self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(u64::try_from(self.not_before).unwrap_or(0))
+    }
+
+    /// Its last moment.
+    #[must_use]
+    pub fn ends(self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(u64::try_from(self.not_after).unwrap_or(0))
+    }
+
     /// How long it is still good for; zero when it is over.
     #[must_use]
     pub fn left(self, now: SystemTime) -> Duration {

@@ -2,6 +2,7 @@
 
 mod certs;
 mod check;
+mod cluster;
 mod policy;
 mod registration;
 mod serve;
@@ -14,6 +15,7 @@ use clap::{Parser, Subcommand};
 pub use self::{
     certs::CertsArgs,
     check::{CheckArgs, Output},
+    cluster::ClusterArgs,
     policy::{DoctorArgs, LintArgs, PolicyArgs, PolicyCommand, PolicyOutput, ShowArgs},
     registration::{ManifestOutput, MatchConditionsArgs, RegistrationArgs, VapArgs},
     serve::{LogFormat, ServeArgs},
@@ -33,7 +35,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve the webhook over TLS.
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Decide one update offline, as the webhook would.
     Check(CheckArgs),
     /// Run the tests of a policy.

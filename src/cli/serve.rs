@@ -4,6 +4,8 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 
+use super::cluster::ClusterArgs;
+
 /// The arguments of `serve`. Every option is also read from the environment as `PYTORCHJOB_GUARD_…`.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
@@ -14,13 +16,19 @@ pub struct ServeArgs {
     #[arg(long, value_name = "ADDRESS", env = "PYTORCHJOB_GUARD_ADMIN_LISTEN", default_value = "127.0.0.1:8080")]
     pub admin_listen: SocketAddr,
     /// The serving certificate, PEM, with its chain; without it a local one is made in certs/.
-    #[arg(long, value_name = "FILE", env = "PYTORCHJOB_GUARD_TLS_CERT", requires = "tls_key")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "PYTORCHJOB_GUARD_TLS_CERT",
+        requires = "tls_key",
+        conflicts_with = "manage_certs"
+    )]
     pub tls_cert: Option<PathBuf>,
     /// The certificate's private key, PEM: PKCS#8, PKCS#1 or SEC1.
     #[arg(long, value_name = "FILE", env = "PYTORCHJOB_GUARD_TLS_KEY", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
     /// Let in only clients with a certificate from one of the CAs in this PEM file.
-    #[arg(long, value_name = "FILE", env = "PYTORCHJOB_GUARD_CLIENT_CA")]
+    #[arg(long, value_name = "FILE", env = "PYTORCHJOB_GUARD_CLIENT_CA", conflicts_with = "manage_certs")]
     pub client_ca: Option<PathBuf>,
     /// A built-in policy's name, or a policy file, which is read again when it changes.
     #[arg(long, value_name = "NAME|FILE", env = "PYTORCHJOB_GUARD_POLICY", default_value = "cci")]
@@ -55,6 +63,9 @@ pub struct ServeArgs {
     /// How log lines are written.
     #[arg(long, value_name = "FORMAT", env = "PYTORCHJOB_GUARD_LOG_FORMAT", default_value = "text")]
     pub log_format: LogFormat,
+    /// What to look after in the cluster.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
 }
 
 /// How log lines are written.
@@ -67,12 +78,12 @@ pub enum LogFormat {
 }
 
 /// A duration as people write it: `5s`, `1m 30s`, `250ms`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| format!("{error}; write it as 5s, 250ms or 1m"))
 }
 
 /// A duration that must pass before something is given up: not zero.
-fn deadline(text: &str) -> Result<Duration, String> {
+pub(super) fn deadline(text: &str) -> Result<Duration, String> {
     match duration(text)? {
         Duration::ZERO => Err("a deadline of zero lets nothing through".to_owned()),
         given => Ok(given),

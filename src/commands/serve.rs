@@ -1,21 +1,19 @@
 //! `serve`: from the command line to a running server.
 
-use std::{
-    io,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::PathBuf,
-    process::ExitCode,
-    thread,
-};
+use std::{io, path::PathBuf, process::ExitCode, thread};
 
 use tracing::info;
 
 use super::{log::Logging, say};
 use crate::{
     admission::Policy,
-    certificates::{self, CertificateError, Folder, Local},
-    cli::ServeArgs,
-    server::{self, Config, Deadlines, Ending, Limits, PolicySource, ServerError, Signals, TlsFiles},
+    certificates::{self, CertificateError, Folder, Lifetimes, Local},
+    cli::{ClusterArgs, ServeArgs},
+    registration::ServiceName,
+    server::{
+        self, ClusterConfig, Config, Deadlines, Ending, Limits, ManagedCertificates, PolicySource, ServerError,
+        Signals, TlsFiles, TlsSource,
+    },
 };
 
 /// Where local certificates are made when none are named.
@@ -33,6 +31,8 @@ enum ServeError {
     Certificate(#[from] CertificateError),
     #[error(transparent)]
     Server(ServerError),
+    #[error("--ca-lifetime is too short: a CA has to last for more than three times --leaf-lifetime")]
+    Lifetimes,
     #[error("the runtime cannot start: {0}")]
     Runtime(io::Error),
     #[error("signals cannot be received: {0}")]
@@ -70,11 +70,18 @@ pub(super) fn run(args: ServeArgs) -> ExitCode {
 
 fn serve(args: ServeArgs) -> Result<Ending, ServeError> {
     let policy = policy_source(args.policy);
-    let (tls, ca) = tls_files(args.tls_cert, args.tls_key, args.client_ca)?;
+    let cluster = cluster(args.cluster)?;
+    let (tls, ca) = if cluster.as_ref().is_some_and(|cluster| cluster.certificates.is_some()) {
+        (TlsSource::Managed, None)
+    } else {
+        let (files, ca) = tls_files(args.tls_cert, args.tls_key, args.client_ca)?;
+        (TlsSource::Files(files), ca)
+    };
     let config = Config {
         listen: args.listen,
         admin_listen: args.admin_listen,
         tls,
+        cluster,
         limits: Limits {
             body_bytes: args.max_body_bytes,
             connections: args.max_connections,
@@ -104,7 +111,7 @@ fn serve(args: ServeArgs) -> Result<Ending, ServeError> {
         let bound = server::bind(config).await?;
         info!(address = %bound.address(), admin = %bound.admin_address(), policy = bound.policy(), "serving");
         if let Some(ca) = ca {
-            let url = format!("https://{}/validate", reachable(bound.address()));
+            let url = format!("https://{}/validate", server::reachable(bound.address()));
             info!("try it: curl --cacert {} -H 'content-type: application/json' -d '{EXAMPLE}' {url}", ca.display());
         }
         Ok(bound.run(signals).await?)
@@ -117,6 +124,22 @@ fn serve(args: ServeArgs) -> Result<Ending, ServeError> {
 /// The built-in policy of that name, else the file of that name.
 fn policy_source(name_or_file: String) -> PolicySource {
     Policy::builtin(&name_or_file).map_or_else(|| PolicySource::File(PathBuf::from(name_or_file)), PolicySource::Fixed)
+}
+
+/// What to look after in the cluster.
+fn cluster(args: ClusterArgs) -> Result<Option<ClusterConfig>, ServeError> {
+    let Some(registration) = args.registration else { return Ok(None) };
+    let lifetimes = Lifetimes { leaf: args.leaf_lifetime, ca: args.ca_lifetime };
+    if args.manage_certs && lifetimes.ca <= lifetimes.leaf * 3 {
+        return Err(ServeError::Lifetimes);
+    }
+    let certificates = args.secret.filter(|_| args.manage_certs);
+    Ok(Some(ClusterConfig {
+        registration,
+        service: args.service.map(|(namespace, name)| ServiceName { namespace, name }),
+        conditions: args.manage_registration.then_some(args.registration_settle),
+        certificates: certificates.map(|secret| ManagedCertificates { secret, lifetimes }),
+    }))
 }
 
 /// The files that were named, or local ones, and then the CA to trust.
@@ -140,13 +163,4 @@ fn tls_files(
     // Somebody who put their own certificate there need not have put its CA beside it.
     let ca = Some(folder.ca_cert()).filter(|ca| ca.exists());
     Ok((TlsFiles { cert: folder.cert(), key: folder.key(), client_ca }, ca))
-}
-
-/// Where this machine itself reaches the server.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), address.port())
-    } else {
-        address
-    }
 }

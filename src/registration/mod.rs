@@ -4,17 +4,21 @@
 //! ```text
 //!              ┌─ same (what changed?) ──┐
 //! Policy ──────┤                         ├─▶ conditions ─▶ webhook: ValidatingWebhookConfiguration
-//!              └─ who and when? ─────────┘         └─────▶ vap: ValidatingAdmissionPolicy and its binding
+//!              └─ who and when? ─────────┘         ├─────▶ vap: ValidatingAdmissionPolicy and its binding
+//!                                                  └─────▶ fit: does the one in the cluster still fit?
 //! ```
 
 mod cel;
 mod conditions;
+mod fit;
 mod same;
 mod vap;
 mod webhook;
 
+pub(crate) use self::fit::{exact, misfits, tightened, webhooks_of};
 pub use self::{
     conditions::{Part, match_conditions},
+    fit::ServiceName,
     vap::admission_policy,
     webhook::{Address, Registration},
 };

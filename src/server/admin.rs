@@ -71,12 +71,20 @@ fn answer(state: &State, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         return response;
     }
     match path {
-        "/readyz" if state.is_draining() => {
-            text(StatusCode::SERVICE_UNAVAILABLE, "shutting down: no new connections, please")
-        }
+        "/readyz" => ready(state),
         "/metrics" => metrics(state),
         _ => text(StatusCode::OK, "ok"),
     }
+}
+
+/// A registration that does not fit is told, and no reason to take replicas away: that would not close the hole.
+fn ready(state: &State) -> Response<Full<Bytes>> {
+    if let Some(reason) = state.unready() {
+        return text(StatusCode::SERVICE_UNAVAILABLE, reason);
+    }
+    let warnings = state.standing();
+    let warnings = warnings.misfits.iter().map(|misfit| format!("\nwarning: updates get past the guard: {misfit}"));
+    text(StatusCode::OK, std::iter::once("ok".to_owned()).chain(warnings).collect::<String>())
 }
 
 fn metrics(state: &State) -> Response<Full<Bytes>> {

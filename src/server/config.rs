@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use crate::admission::Policy;
+use crate::{admission::Policy, certificates::Lifetimes, registration::ServiceName};
 
 /// Everything a server needs to know.
 #[derive(Debug)]
@@ -12,7 +12,9 @@ pub struct Config {
     /// Where probes and metrics are served over plain HTTP.
     pub admin_listen: SocketAddr,
     /// The certificate, its key, and whom to let in.
-    pub tls: TlsFiles,
+    pub tls: TlsSource,
+    /// What to look after in the cluster.
+    pub cluster: Option<ClusterConfig>,
     /// What may change.
     pub policy: PolicySource,
     /// How much is held at once.
@@ -32,6 +34,37 @@ pub enum PolicySource {
     Fixed(Policy),
     /// A file. It is read again for as long as the server runs.
     File(PathBuf),
+}
+
+/// Where the certificate comes from.
+#[derive(Debug, Clone)]
+pub enum TlsSource {
+    /// Files.
+    Files(TlsFiles),
+    /// The CA of [`ClusterConfig::certificates`], which must be given then.
+    Managed,
+}
+
+/// What the guard looks after as a client of the API server.
+#[derive(Debug, Clone)]
+pub struct ClusterConfig {
+    /// The name of its ValidatingWebhookConfiguration.
+    pub registration: String,
+    /// Its Service: webhooks of the configuration that lead elsewhere are not ours.
+    pub service: Option<ServiceName>,
+    /// Whether to keep the conditions in step with the policy, and how long all has to be quiet before they are loosened.
+    pub conditions: Option<Duration>,
+    /// The CA to keep and to sign with. Needs [`Self::service`].
+    pub certificates: Option<ManagedCertificates>,
+}
+
+/// A CA in a Secret.
+#[derive(Debug, Clone)]
+pub struct ManagedCertificates {
+    /// The name of the Secret, in the namespace of the Service.
+    pub secret: String,
+    /// How long what is signed is good for.
+    pub lifetimes: Lifetimes,
 }
 
 /// The files that TLS is set up from. They are read again for as long as the server runs.

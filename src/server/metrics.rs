@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use prometheus_client::{
@@ -45,6 +45,11 @@ pub(super) struct Metrics {
     pub(super) in_flight: Gauge,
     handshake_failures: Family<Labels<1>, Counter>,
     pub(super) accept_errors: Counter,
+    pub(super) ready: Gauge,
+    registration_fits: Gauge,
+    registration_updates: Family<Labels<1>, Counter>,
+    ca_expiry: Gauge,
+    pub(super) api_server_errors: Counter,
 }
 
 /// Why a connection never got to speak HTTP.
@@ -59,7 +64,8 @@ pub(super) enum HandshakeFailure {
 }
 
 impl Metrics {
-    pub(super) fn new(policy: &str) -> Self {
+    /// With a registration to look after there is more to tell.
+    pub(super) fn new(policy: &str, looks_after_a_registration: bool) -> Self {
         let mut registry = Registry::with_prefix("pytorchjob_guard");
         let decisions = Family::default();
         registry.register("decisions", "Reviews decided, by operation, subresource and result", decisions.clone());
@@ -78,7 +84,7 @@ impl Metrics {
         let certificate_reloads = Family::default();
         registry.register(
             "certificate_reloads",
-            "Changed TLS files that were taken or refused",
+            "Serving certificates taken or refused: from files that changed, or signed by ourselves",
             certificate_reloads.clone(),
         );
         let certificate_expiry = Gauge::default();
@@ -99,6 +105,34 @@ impl Metrics {
         );
         let accept_errors = Counter::default();
         registry.register("accept_errors", "Connections that could not be accepted", accept_errors.clone());
+        let ready = Gauge::default();
+        registry.register("ready", "1 while /readyz says ok, else 0", ready.clone());
+        let registration_fits = Gauge::default();
+        let registration_updates = Family::default();
+        let ca_expiry = Gauge::default();
+        let api_server_errors = Counter::default();
+        if looks_after_a_registration {
+            registry.register(
+                "registration_fits",
+                "1 while the registration asks about everything that the policy in force refuses, else 0",
+                registration_fits.clone(),
+            );
+            registry.register(
+                "registration_updates",
+                "Attempts to bring the registration in step, by result",
+                registration_updates.clone(),
+            );
+            registry.register(
+                "ca_expiry_timestamp_seconds",
+                "When the CA of the serving certificate expires, in seconds since 1970",
+                ca_expiry.clone(),
+            );
+            registry.register(
+                "api_server_errors",
+                "Reads, watches and writes that the API server did not answer well",
+                api_server_errors.clone(),
+            );
+        }
         registry.register("build", "This program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
         let policy = PolicyInForce::new(policy);
         registry.register_collector(Box::new(policy.clone()));
@@ -117,6 +151,11 @@ impl Metrics {
             in_flight,
             handshake_failures,
             accept_errors,
+            ready,
+            registration_fits,
+            registration_updates,
+            ca_expiry,
+            api_server_errors,
         };
         metrics.begin_at_zero();
         metrics
@@ -127,6 +166,9 @@ impl Metrics {
         for result in ["success", "refused"] {
             drop(self.policy_reloads.get_or_create(&[("result", result)]));
             drop(self.certificate_reloads.get_or_create(&[("result", result)]));
+        }
+        for result in ["success", "conflict", "error"] {
+            drop(self.registration_updates.get_or_create(&[("result", result)]));
         }
         for reason in [HandshakeFailure::Timeout, HandshakeFailure::PlainHttp, HandshakeFailure::Tls] {
             drop(self.handshake_failures.get_or_create(&[("reason", reason.label())]));
@@ -181,6 +223,19 @@ impl Metrics {
 
     pub(super) fn serves_until(&self, validity: Validity) {
         self.certificate_expiry.set(validity.not_after);
+    }
+
+    pub(super) fn registration_updated(&self, result: &'static str) {
+        self.registration_updates.get_or_create(&[("result", result)]).inc();
+    }
+
+    pub(super) fn fits(&self, fits: bool) {
+        self.registration_fits.set(i64::from(fits));
+    }
+
+    pub(super) fn ca_ends(&self, ends: SystemTime) {
+        let since = ends.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        self.ca_expiry.set(i64::try_from(since).unwrap_or(i64::MAX));
     }
 
     /// All of it in the OpenMetrics text form.

@@ -7,6 +7,7 @@
 mod admin;
 mod audit;
 mod body;
+mod cluster;
 mod config;
 mod connection;
 mod http;
@@ -19,18 +20,27 @@ mod timeout;
 mod tls;
 mod watch;
 
-use std::{future::pending, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    future::pending,
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
     net::TcpListener,
-    task::JoinError,
+    task::{JoinError, JoinHandle},
     time::{sleep, timeout as within},
 };
 use tracing::{info, warn};
 
 use crate::policy_source::SourceError;
 
-pub use config::{Config, Deadlines, Limits, PolicySource, TlsFiles};
+pub use cluster::ClusterError;
+use cluster::{Caretaker, Gate, Standing};
+pub use config::{ClusterConfig, Config, Deadlines, Limits, ManagedCertificates, PolicySource, TlsFiles, TlsSource};
+use metrics::Metrics;
 use reload::{PolicyReloader, TlsReloader};
 use shutdown::Phase;
 pub use shutdown::{Signal, Signals};
@@ -46,6 +56,12 @@ pub enum ServerError {
     /// The policy file cannot be used.
     #[error("--policy {0}")]
     Policy(#[from] SourceError),
+    /// The cluster cannot be looked after.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// There is no certificate to serve.
+    #[error("there is neither a certificate to serve nor a CA to sign one with")]
+    NoCertificate,
     /// An address is taken or not ours.
     #[error("{flag} {address}: {source}")]
     Bind {
@@ -72,8 +88,10 @@ pub struct Bound {
     admin_address: SocketAddr,
     listener: TcpListener,
     admin_listener: TcpListener,
-    tls_reloader: TlsReloader,
+    tls_reloader: Option<TlsReloader>,
     policy_reloader: Option<PolicyReloader>,
+    caretaker: Option<Caretaker>,
+    gate: Option<Arc<Gate>>,
     state: Arc<State>,
     shutdown_delay: Duration,
     drain_timeout: Duration,
@@ -97,11 +115,29 @@ pub async fn bind(config: Config) -> Result<Bound, ServerError> {
             (Some(reloader), policy)
         }
     };
-    let (tls_reloader, identity) = TlsReloader::start(config.tls)?;
+    let gate = Arc::new(Gate::new());
+    let keeps_conditions = config.cluster.as_ref().is_some_and(|cluster| cluster.conditions.is_some());
+    let caretaker = match config.cluster {
+        Some(cluster) => Some(Caretaker::new(cluster, Arc::clone(&gate)).await?),
+        None => None,
+    };
+    let (tls_reloader, identity) = match config.tls {
+        TlsSource::Files(files) => {
+            let (reloader, identity) = TlsReloader::start(files)?;
+            (Some(reloader), identity)
+        }
+        TlsSource::Managed => {
+            let stand_in = caretaker.as_ref().map(Caretaker::stand_in).transpose()?.flatten();
+            (None, stand_in.ok_or(ServerError::NoCertificate)?)
+        }
+    };
     let (listener, address) = listen("--listen", config.listen).await?;
     let (admin_listener, admin_address) = listen("--admin-listen", config.admin_listen).await?;
-    let state = State::new(config.limits, config.deadlines, policy, identity.config);
+    let metrics = Metrics::new(policy.name(), caretaker.is_some());
+    let standing = if caretaker.is_some() { Standing::unknown() } else { Standing::alone() };
+    let state = State::new(config.limits, config.deadlines, policy, identity.config, standing, metrics);
     state.metrics.serves_until(identity.validity);
+    state.tell_ready();
     Ok(Bound {
         address,
         admin_address,
@@ -109,6 +145,8 @@ pub async fn bind(config: Config) -> Result<Bound, ServerError> {
         admin_listener,
         tls_reloader,
         policy_reloader,
+        caretaker,
+        gate: keeps_conditions.then_some(gate),
         state: Arc::new(state),
         shutdown_delay: config.shutdown_delay,
         drain_timeout: config.drain_timeout,
@@ -146,14 +184,10 @@ impl Bound {
     pub async fn run(self, mut signals: Signals) -> Result<Ending, ServerError> {
         let state = Arc::clone(&self.state);
         let mut admin = tokio::spawn(admin::serve(self.admin_listener, Arc::clone(&state)));
-        let mut tls = tokio::spawn(self.tls_reloader.run(Arc::clone(&state)));
-        let policy_state = Arc::clone(&state);
-        let mut policy = tokio::spawn(async move {
-            match self.policy_reloader {
-                Some(reloader) => reloader.run(policy_state).await,
-                None => pending().await,
-            }
-        });
+        let mut tls = spawn(self.tls_reloader.map(|reloader| reloader.run(Arc::clone(&state))));
+        let mut policy = spawn(self.policy_reloader.map(|reloader| reloader.run(Arc::clone(&state), self.gate)));
+        let own_address = reachable(self.address);
+        let mut cluster = spawn(self.caretaker.map(|caretaker| caretaker.run(own_address, Arc::clone(&state))));
         let mut accept = tokio::spawn(listener::serve(self.listener, Arc::clone(&state)));
 
         let signal = tokio::select! {
@@ -162,6 +196,7 @@ impl Bound {
             Err(source) = &mut admin => return Err(ServerError::Broke { part: "admin port", source }),
             Err(source) = &mut tls => return Err(ServerError::Broke { part: "watch on the TLS files", source }),
             Err(source) = &mut policy => return Err(ServerError::Broke { part: "watch on the policy file", source }),
+            Err(source) = &mut cluster => return Err(ServerError::Broke { part: "watch on the cluster", source }),
             Err(source) = &mut accept => return Err(ServerError::Broke { part: "listener", source }),
         };
         state.advance(Phase::Draining);
@@ -188,8 +223,28 @@ impl Bound {
     }
 }
 
+/// Runs a part of the server, where it has that part.
+fn spawn(part: Option<impl Future<Output = ()> + Send + 'static>) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        match part {
+            Some(part) => part.await,
+            None => pending().await,
+        }
+    })
+}
+
+/// Where this machine itself reaches a server that listens there.
+#[must_use]
+pub fn reachable(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port()),
+        IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::new(Ipv6Addr::LOCALHOST.into(), address.port()),
+        _ => address,
+    }
+}
+
 /// Waits until the listener is gone and every connection has given its place back.
-async fn drained(state: &State, accept: &mut tokio::task::JoinHandle<()>) {
+async fn drained(state: &State, accept: &mut JoinHandle<()>) {
     // A listener that panicked is gone as well.
     let _ = accept.await;
     // Nobody closes the semaphore; an error would mean that there are no connections to wait for.

@@ -7,9 +7,11 @@ use std::sync::{
 
 use rustls::ServerConfig;
 use tokio::sync::{Semaphore, watch};
+use tracing::{info, warn};
 
 use super::{
     body::Pool,
+    cluster::Standing,
     config::{Deadlines, Limits},
     metrics::Metrics,
     shutdown::Phase,
@@ -32,14 +34,22 @@ pub(super) struct State {
     crowded: AtomicBool,
     tls: Swap<ServerConfig>,
     policy: Swap<Policy>,
+    standing: Swap<Standing>,
 }
 
 impl State {
-    pub(super) fn new(limits: Limits, deadlines: Deadlines, policy: Policy, tls: Arc<ServerConfig>) -> Self {
+    pub(super) fn new(
+        limits: Limits,
+        deadlines: Deadlines,
+        policy: Policy,
+        tls: Arc<ServerConfig>,
+        standing: Standing,
+        metrics: Metrics,
+    ) -> Self {
         Self {
             limits,
             deadlines,
-            metrics: Metrics::new(policy.name()),
+            metrics,
             connections: Arc::new(Semaphore::new(limits.connections as usize)),
             in_flight: Semaphore::new(limits.in_flight as usize),
             bodies: Pool::default(),
@@ -48,7 +58,50 @@ impl State {
             crowded: AtomicBool::new(false),
             tls: Swap::new(tls),
             policy: Swap::new(Arc::new(policy)),
+            standing: Swap::new(Arc::new(standing)),
         }
+    }
+
+    /// How we stand with the API server that asks us.
+    pub(super) fn standing(&self) -> Arc<Standing> {
+        self.standing.get()
+    }
+
+    /// Has probes and metrics tell how we stand, and says so where that is new.
+    pub(super) fn set_standing(&self, standing: Standing) {
+        let before = self.standing();
+        if *before == standing {
+            return;
+        }
+        match (&before.ready, &standing.ready) {
+            (Err(_), Ok(())) => info!("ready: the API server trusts the certificate that is served"),
+            (Ok(()), Err(reason)) => warn!(reason, "not ready any more"),
+            (Err(before), Err(reason)) if before != reason => info!(reason, "not ready yet"),
+            _ => {}
+        }
+        if before.misfits != standing.misfits {
+            if standing.misfits.is_empty() {
+                info!("the registration fits the policy");
+            } else {
+                let misfits = standing.misfits.join("; ");
+                warn!(misfits, "the registration does not fit the policy: updates get past the guard");
+            }
+        }
+        self.metrics.fits(standing.misfits.is_empty());
+        self.standing.set(Arc::new(standing));
+        self.tell_ready();
+    }
+
+    /// Why probes are told to send nobody here.
+    pub(super) fn unready(&self) -> Option<String> {
+        if self.is_draining() {
+            return Some("shutting down: no new connections, please".to_owned());
+        }
+        self.standing().ready.clone().err()
+    }
+
+    pub(super) fn tell_ready(&self) {
+        self.metrics.ready.set(i64::from(self.unready().is_none()));
     }
 
     /// The policy in force. A review takes it once: no decision is made under two.
@@ -72,6 +125,7 @@ impl State {
 
     pub(super) fn advance(&self, phase: Phase) {
         self.draining.store(phase > Phase::Serving, Relaxed);
+        self.tell_ready();
         self.phase.send_replace(phase);
     }
 

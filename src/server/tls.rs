@@ -15,7 +15,7 @@ use rustls::{
 
 use super::config::TlsFiles;
 use crate::{
-    certificates::{Validity, ValidityError},
+    certificates::{Signed, Validity, ValidityError},
     contents::{self, ContentsError},
 };
 
@@ -151,6 +151,14 @@ fn key_problem(pem: &[u8], error: &rustls::pki_types::pem::Error) -> String {
     } else {
         format!("its PEM is broken: {error}")
     }
+}
+
+/// What serves where the certificate was signed by ourselves.
+pub(super) fn managed(leaf: &Signed, provider: &Arc<CryptoProvider>) -> Result<Identity, TlsError> {
+    let (cert, key) = (leaf.cert_pem.clone().into_bytes(), leaf.key_pem.clone().into_bytes());
+    // The names are for errors, which there should be none of.
+    let names = TlsFiles { cert: "the certificate of our own".into(), key: "its key".into(), client_ca: None };
+    Material { cert, key, client_ca: None }.identity(&names, provider)
 }
 
 fn roots(pem: &[u8]) -> Result<RootCertStore, String> {

@@ -90,7 +90,7 @@ impl Cluster {
     }
 
     /// A name that no other test has.
-    fn fresh_name(&self) -> String {
+    pub(crate) fn fresh_name(&self) -> String {
         format!("test-{}", self.names.fetch_add(1, Ordering::Relaxed))
     }
 
@@ -118,6 +118,15 @@ impl Cluster {
     /// Another guard, with certificates of its own; nobody asks it before it is registered.
     pub(crate) fn second_guard(&self, certs: &Path, listen: SocketAddr) -> Guard {
         Guard::start(&self.session, Path::new(GUARD), certs, listen, POLICY).expect("a second guard starts")
+    }
+
+    /// A guard at this address with these arguments; nobody asks it before it is registered.
+    pub(crate) fn guard_with(&self, address: SocketAddr, prepare: impl FnOnce(&mut Command)) -> Guard {
+        let mut command = Command::new(GUARD);
+        command.arg("serve");
+        prepare(&mut command);
+        let log = self.session.folder().join(self.fresh_name()).with_extension("log");
+        Guard::serve(&self.session, log, address, &mut command).expect("a guard starts")
     }
 
     /// The example job, with something added, in a namespace that no guard is asked about.

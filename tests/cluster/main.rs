@@ -17,6 +17,7 @@ mod external_diff;
 mod forbidden_changes;
 mod install;
 mod kueue;
+mod managed;
 mod mutable_fields;
 mod operated;
 mod outage;
@@ -72,6 +73,8 @@ fn main() -> ExitCode {
         install::pod_security::TESTS,
         install::uninstalling::TESTS,
         install::image::TESTS,
+        managed::certificates::TESTS,
+        managed::conditions::TESTS,
     ]
     .concat()
     .into_iter()

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use crate::support::guard::program;
 
 mod allowed;
+mod cluster;
 mod denied;
 mod errors;
 mod folders;
@@ -196,6 +197,31 @@ fn helps_to_serve() {
           --log-format <FORMAT>           How log lines are written [env: PYTORCHJOB_GUARD_LOG_FORMAT=]
                                           [default: text] [possible values: text, json]
       -h, --help                          Print help (see more with '--help')
+
+    In a cluster:
+          --registration <NAME>             The ValidatingWebhookConfiguration to watch: /readyz tells
+                                            whether API servers can call us by it, and whether it fits
+                                            the policy [env: PYTORCHJOB_GUARD_REGISTRATION=]
+          --manage-registration             Keep its matchConditions in step with the policy [env:
+                                            PYTORCHJOB_GUARD_MANAGE_REGISTRATION=]
+          --registration-settle <DURATION>  How long all has to be quiet before its conditions are
+                                            loosened: longer than it takes until every replica has a new
+                                            policy [env: PYTORCHJOB_GUARD_REGISTRATION_SETTLE=]
+                                            [default: 2m]
+          --manage-certs                    Keep a CA in a Secret and in the registration's caBundle,
+                                            and sign the serving certificate with it [env:
+                                            PYTORCHJOB_GUARD_MANAGE_CERTS=]
+          --service <NAMESPACE/NAME>        The Service that API servers call us by [env:
+                                            PYTORCHJOB_GUARD_SERVICE=]
+          --secret <NAME>                   The Secret for the CA, in the namespace of the Service. It
+                                            must be there; without data a CA is made [env:
+                                            PYTORCHJOB_GUARD_SECRET=]
+          --leaf-lifetime <DURATION>        How long a serving certificate is good for. It is renewed
+                                            when two thirds of that have passed [env:
+                                            PYTORCHJOB_GUARD_LEAF_LIFETIME=] [default: 1day]
+          --ca-lifetime <DURATION>          How long a CA is good for. It is renewed when two thirds of
+                                            that have passed [env: PYTORCHJOB_GUARD_CA_LIFETIME=]
+                                            [default: 365days]
     ");
 }
 

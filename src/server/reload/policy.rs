@@ -8,7 +8,7 @@ use super::{Files, Watched};
 use crate::{
     admission::Policy,
     policy_source::{self, SourceError},
-    server::state::State,
+    server::{cluster::Gate, state::State},
 };
 
 /// A policy file's name.
@@ -37,7 +37,9 @@ impl PolicyReloader {
     }
 
     /// Looks at the file again and again.
-    pub(in crate::server) async fn run(mut self, state: Arc<State>) {
+    ///
+    /// A policy waits at the gate, where there is one, until the registration asks about everything that it refuses.
+    pub(in crate::server) async fn run(mut self, state: Arc<State>, gate: Option<Arc<Gate>>) {
         loop {
             let Some(look) = self.0.look().await else { continue };
             let file = &self.0.files;
@@ -46,7 +48,10 @@ impl PolicyReloader {
             {
                 Ok(policy) => {
                     let name = policy.name().to_owned();
-                    state.set_policy(policy);
+                    match &gate {
+                        Some(gate) => gate.pass(policy, |policy| state.set_policy(policy)).await,
+                        None => state.set_policy(policy),
+                    }
                     state.metrics.policy_reloaded(&name);
                     info!(policy = name, file = %file.0.display(), "the policy file changed and is in force");
                 }

@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{self, Write as _},
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::Arc,
@@ -190,6 +191,11 @@ impl ControlPlane {
         contexts["current-context"] = json!(user);
         fs::write(&kubeconfig, contexts.to_string())?;
         Ok(kubeconfig)
+    }
+
+    /// Where the API server is.
+    pub(crate) fn address(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
     }
 
     /// The file the API server records requests for PyTorchJobs in.

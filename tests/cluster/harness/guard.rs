@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{self, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
     sync::Arc,
 };
@@ -65,30 +65,27 @@ impl Guard {
         policy: &str,
     ) -> io::Result<Self> {
         let log = certs.with_extension(format!("{}.log", listen.port()));
-        let mut process = session.spawn(
-            log,
-            Command::new(program)
-                .arg("serve")
-                .args([
-                    "--listen",
-                    &listen.to_string(),
-                    "--admin-listen",
-                    "127.0.0.1:0",
-                    "--policy",
-                    policy,
-                    "--log-format=json",
-                ])
-                .arg("--tls-cert")
-                .arg(certs.join("tls.crt"))
-                .arg("--tls-key")
-                .arg(certs.join("tls.key")),
-        )?;
+        let mut command = Command::new(program);
+        command.args(["serve", "--policy", policy]);
+        command.arg("--tls-cert").arg(certs.join("tls.crt")).arg("--tls-key").arg(certs.join("tls.key"));
+        let ca = fs::read(certs.join("ca.crt"))?;
+        Ok(Self { ca_bundle: STANDARD.encode(ca), ..Self::serve(session, log, listen, &mut command)? })
+    }
+
+    /// Starts one with this command, but for where it listens and how it logs, and waits until it does.
+    pub(crate) fn serve(
+        session: &Arc<Session>,
+        log: PathBuf,
+        listen: SocketAddr,
+        command: &mut Command,
+    ) -> io::Result<Self> {
+        command.args(["--listen", &listen.to_string(), "--admin-listen", "127.0.0.1:0", "--log-format=json"]);
+        let mut process = session.spawn(log, command)?;
         let (address, admin) = until("the guard", || {
             process.must_run()?;
             Ok(process.output()?.lines().find_map(addresses))
         })?;
-        let ca = fs::read(certs.join("ca.crt"))?;
-        Ok(Self { process, address, admin, ca_bundle: STANDARD.encode(ca) })
+        Ok(Self { process, address, admin, ca_bundle: String::new() })
     }
 
     /// Registers it as the shipped manifest does, but for where the guard is, and to be asked about every update; waits until
@@ -139,8 +136,13 @@ impl Guard {
 
     /// Its metrics, as Prometheus would read them.
     pub(crate) fn metrics(&self) -> io::Result<String> {
+        self.probe("/metrics")
+    }
+
+    /// What it answers to a probe, headers included.
+    pub(crate) fn probe(&self, path: &str) -> io::Result<String> {
         let mut stream = TcpStream::connect(self.admin)?;
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: guard\r\nConnection: close\r\n\r\n")?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: guard\r\nConnection: close\r\n\r\n")?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         Ok(answer)

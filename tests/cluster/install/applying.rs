@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Bare, NAME, OVERLAYS, Overlay, assert_same, chart, run};
+use super::{ACCOUNT, Bare, NAME, OVERLAYS, Overlay, assert_same, chart, run};
 use crate::{
     cluster::Clusters,
     harness::{ADMIN, helm},
@@ -16,9 +16,6 @@ tests![
     the_always_ask_overlay_can_be_applied_again,
     the_chart_can_be_installed_and_upgraded,
 ];
-
-/// The guard's account, as the API server knows it.
-const ACCOUNT: &str = "--as=system:serviceaccount:pytorchjob-guard:pytorchjob-guard";
 
 fn the_self_managed_overlay_can_be_applied_again(_: &Clusters) {
     can_be_applied_again(OVERLAYS[0]);
@@ -93,12 +90,14 @@ fn fill(bare: &Bare, overlay: Overlay) {
         patch.push(json!({"op": "add", "path": "/webhooks/1/matchConditions", "value": condition}));
     }
     // With the very rights that the guard is given.
+    bare.wait_for_rights(overlay);
+    let account = format!("--as={ACCOUNT}");
     let patch = json!(patch).to_string();
-    bare.kubectl(&[&registration[..], &[&patch, ACCOUNT]].concat());
+    bare.kubectl(&[&registration[..], &[&patch, &account]].concat());
     if overlay.name != "cert-manager" {
         let data = json!({"data": {"tls.crt": bundle, "tls.key": bundle}}).to_string();
         let secret = ["patch", "secret", "pytorchjob-guard-ca", "--namespace", NAME, "--type=merge", "--patch"];
-        bare.kubectl(&[&secret[..], &[&data, ACCOUNT]].concat());
+        bare.kubectl(&[&secret[..], &[&data, &account]].concat());
     }
 }
 

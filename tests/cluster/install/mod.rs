@@ -17,7 +17,7 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{ADMIN, ControlPlane, Programs, Session, helm, kubectl},
+    harness::{ADMIN, ControlPlane, Programs, Session, helm, kubectl, until},
     pages::copy,
 };
 
@@ -25,6 +25,8 @@ use crate::{
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// Name of nearly everything, and of the namespace.
 const NAME: &str = "pytorchjob-guard";
+/// The guard's account, as the API server knows it.
+const ACCOUNT: &str = "system:serviceaccount:pytorchjob-guard:pytorchjob-guard";
 
 /// A way to install the guard.
 #[derive(Debug, Clone, Copy)]
@@ -159,6 +161,22 @@ impl Bare {
     /// kubectl as the admin; it must succeed.
     fn kubectl(&self, arguments: &[&str]) -> String {
         run(self.plane.kubectl(ADMIN).args(arguments))
+    }
+
+    /// Applies an overlay, and waits until the API server knows the rights it gives: it hears of them a little later.
+    fn apply(&self, overlay: Overlay) {
+        self.kubectl(&["apply", "-k", &overlay.folder().display().to_string()]);
+        self.wait_for_rights(overlay);
+    }
+
+    fn wait_for_rights(&self, overlay: Overlay) {
+        let secret = (overlay.name != "cert-manager").then_some("secret/pytorchjob-guard-ca");
+        for what in secret.into_iter().chain(["validatingwebhookconfiguration/pytorchjob-guard"]) {
+            let account = format!("--as={ACCOUNT}");
+            let can = ["auth", "can-i", "patch", what, "--quiet", &account, "--namespace", NAME];
+            until("the guard's rights", || Ok(self.plane.kubectl(ADMIN).args(can).status()?.success().then_some(())))
+                .expect("the guard has its rights");
+        }
     }
 
     /// An object as the API server has it.

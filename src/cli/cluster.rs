@@ -1,0 +1,50 @@
+//! What `serve` looks after in the cluster.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::serve::{deadline, duration};
+
+/// The arguments of `serve` about the cluster. Each is read from the environment as well.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "In a cluster")]
+pub struct ClusterArgs {
+    /// The ValidatingWebhookConfiguration to watch: /readyz tells whether API servers can call us by it, and whether it
+    /// fits the policy.
+    #[arg(long, value_name = "NAME", env = "PYTORCHJOB_GUARD_REGISTRATION")]
+    pub registration: Option<String>,
+    /// Keep its matchConditions in step with the policy.
+    #[arg(long, env = "PYTORCHJOB_GUARD_MANAGE_REGISTRATION", requires = "registration")]
+    pub manage_registration: bool,
+    /// How long all has to be quiet before its conditions are loosened: longer than it takes until every replica has a new
+    /// policy.
+    #[arg(long, value_name = "DURATION", env = "PYTORCHJOB_GUARD_REGISTRATION_SETTLE", default_value = "2m", value_parser = duration)]
+    pub registration_settle: Duration,
+    /// Keep a CA in a Secret and in the registration's caBundle, and sign the serving certificate with it.
+    #[arg(long, env = "PYTORCHJOB_GUARD_MANAGE_CERTS", requires_all = ["registration", "service", "secret"])]
+    pub manage_certs: bool,
+    /// The Service that API servers call us by.
+    #[arg(long, value_name = "NAMESPACE/NAME", env = "PYTORCHJOB_GUARD_SERVICE", value_parser = service)]
+    pub service: Option<(String, String)>,
+    /// The Secret for the CA, in the namespace of the Service. It must be there; without data a CA is made.
+    #[arg(long, value_name = "NAME", env = "PYTORCHJOB_GUARD_SECRET")]
+    pub secret: Option<String>,
+    /// How long a serving certificate is good for. It is renewed when two thirds of that have passed.
+    #[arg(long, value_name = "DURATION", env = "PYTORCHJOB_GUARD_LEAF_LIFETIME", default_value = "1day", value_parser = deadline)]
+    pub leaf_lifetime: Duration,
+    /// How long a CA is good for. It is renewed when two thirds of that have passed.
+    #[arg(long, value_name = "DURATION", env = "PYTORCHJOB_GUARD_CA_LIFETIME", default_value = "365days", value_parser = deadline)]
+    pub ca_lifetime: Duration,
+}
+
+/// `NAMESPACE/NAME`
+fn service(text: &str) -> Result<(String, String), String> {
+    let is_name = |name: &str| {
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    match text.split_once('/') {
+        Some((namespace, name)) if is_name(namespace) && is_name(name) => Ok((namespace.to_owned(), name.to_owned())),
+        _ => Err("write NAMESPACE/NAME".to_owned()),
+    }
+}

@@ -1,0 +1,196 @@
+//! The CA in the Secret, and the certificate that is signed with it here.
+
+use std::time::{Duration, SystemTime};
+
+use futures_util::Stream;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{
+    Api, Client,
+    api::{Patch, PatchParams},
+    runtime::watcher,
+};
+use tokio::time::Instant;
+use tracing::info;
+
+use super::{
+    WriteError,
+    patch::{self, certificates},
+    view::{self, Caller, Seen},
+};
+use crate::{
+    certificates::{CertificateError, Kept, Names, Signed},
+    registration::ServiceName,
+    server::config::ManagedCertificates,
+};
+
+/// How long a certificate goes on serving once API servers can trust the next CA: they learn of it by watches of their own.
+const OVERLAP: Duration = Duration::from_secs(5);
+/// How often what is overdue is looked at again.
+const OVERDUE_INTERVAL: Duration = Duration::from_millis(250);
+
+/// The CA that is ours to keep, and what was signed with it.
+pub(super) struct Certificates {
+    config: ManagedCertificates,
+    names: Names,
+    secrets: Api<Secret>,
+    secret: Seen<Secret>,
+    /// What is wrong with what the Secret holds.
+    problem: Option<String>,
+    /// What the Secret held when it last held something.
+    kept: Option<Kept>,
+    /// What signed the certificate that is served.
+    signer: Option<Kept>,
+    leaf: Option<Signed>,
+    /// Since when API servers can trust the CA that signs now.
+    trusted: Option<(String, Instant)>,
+}
+
+impl Certificates {
+    pub(super) fn new(
+        config: ManagedCertificates,
+        service: &ServiceName,
+        client: Client,
+    ) -> Result<Self, CertificateError> {
+        Ok(Self {
+            config,
+            names: Names::new(vec![service.host()], Vec::new())?,
+            secrets: Api::namespaced(client, &service.namespace),
+            secret: Seen::NotYet,
+            problem: None,
+            kept: None,
+            signer: None,
+            leaf: None,
+            trusted: None,
+        })
+    }
+
+    /// A certificate from a CA that nobody knows.
+    pub(super) fn stand_in(&self) -> Result<Option<Signed>, CertificateError> {
+        let (now, lifetimes) = (SystemTime::now(), self.config.lifetimes);
+        let kept = Kept::due(None, None, lifetimes, now)?;
+        kept.map(|kept| kept.sign(&self.names, lifetimes, now)).transpose()
+    }
+
+    /// The states of the Secret, from now on.
+    pub(super) fn events(&self) -> impl Stream<Item = Result<Option<Secret>, watcher::Error>> + Send + use<> {
+        super::events(self.secrets.clone(), &self.config.secret)
+    }
+
+    pub(super) fn saw(&mut self, secret: Option<Secret>) {
+        self.secret = secret.into();
+        let name = &self.config.secret;
+        self.problem = match &self.secret {
+            Seen::NotYet => None,
+            Seen::Gone => Some(format!("there is no Secret {name}; make one without data")),
+            Seen::There(secret) => match Kept::read(&view::data(secret)) {
+                Ok(Some(kept)) => {
+                    self.kept = Some(kept);
+                    None
+                }
+                Ok(None) => None,
+                Err(error) => Some(format!("Secret {name}: {error}; empty its data, and a new CA is made")),
+            },
+        };
+    }
+
+    /// Whether the Secret holds a CA that can be used.
+    fn holds(&self) -> bool {
+        matches!(&self.secret, Seen::There(secret) if self.problem.is_none() && !view::data(secret).is_empty())
+    }
+
+    pub(super) fn bundle(&self) -> Option<String> {
+        self.kept.as_ref().filter(|_| self.holds()).map(Kept::bundle)
+    }
+
+    pub(super) fn is_due(&self, now: SystemTime) -> bool {
+        matches!(self.secret, Seen::There(_))
+            && self.problem.is_none()
+            && (!self.holds() || self.kept.as_ref().is_none_or(|kept| kept.is_due(self.config.lifetimes, now)))
+    }
+
+    /// Reads the Secret anew, and puts into it what is due.
+    pub(super) async fn write(&mut self, now: SystemTime) -> Result<(), WriteError> {
+        let secret = self.secrets.get_opt(&self.config.secret).await?;
+        self.saw(secret);
+        if !self.is_due(now) {
+            return Ok(());
+        }
+        let Seen::There(secret) = &self.secret else { return Ok(()) };
+        let (present, remembered) = if self.holds() { (self.kept.as_ref(), None) } else { (None, self.kept.as_ref()) };
+        let Some(next) = Kept::due(present, remembered, self.config.lifetimes, now)? else { return Ok(()) };
+        let is_new = self.kept.as_ref().is_none_or(|kept| kept.ca() != next.ca());
+        let patch = patch::secret(secret.metadata.resource_version.as_deref(), next.data());
+        let written = self.secrets.patch(&self.config.secret, &PatchParams::default(), &Patch::Merge(patch)).await?;
+        self.saw(Some(written));
+        let secret = &self.config.secret;
+        if is_new {
+            let ends = humantime::format_rfc3339_seconds(next.ends()).to_string();
+            info!(secret, ends, "made a new CA");
+        } else {
+            info!(secret, "gave up the CAs before: no certificate is from them any more");
+        }
+        Ok(())
+    }
+
+    /// The certificate to serve from now on, where another is due. A new CA signs only once API servers had the time to learn
+    /// of it, unless the one before is no good any more; until then that one goes on.
+    pub(super) fn next_leaf(
+        &mut self,
+        callers: &[Caller],
+        now: SystemTime,
+    ) -> Result<Option<Signed>, CertificateError> {
+        let Some(kept) = &self.kept else { return Ok(None) };
+        let trusts = |kept: &Kept| {
+            let ca = certificates(kept.ca().as_bytes());
+            !callers.is_empty() && callers.iter().all(|caller| certificates(&caller.bundle).is_superset(&ca))
+        };
+        if !trusts(kept) {
+            self.trusted = None;
+        } else if self.trusted.as_ref().is_none_or(|(trusted, _)| trusted != kept.ca()) {
+            self.trusted = Some((kept.ca().to_owned(), Instant::now()));
+        }
+        let since = self.trusted.as_ref().map(|(_, since)| since.elapsed());
+        let goes_on =
+            |signer: &&Kept| signer.ends() > now && !since.is_some_and(|since| since >= OVERLAP || !trusts(signer));
+        let signer = self.signer.as_ref().filter(goes_on).unwrap_or(kept);
+        let is_due = |leaf: &Signed| leaf.ca != signer.ca() || now >= leaf.renewed_at;
+        if !self.leaf.as_ref().is_none_or(is_due) {
+            return Ok(None);
+        }
+        let leaf = signer.sign(&self.names, self.config.lifetimes, now)?;
+        self.signer = Some(signer.clone());
+        Ok(Some(leaf))
+    }
+
+    /// From now on this one is served.
+    pub(super) fn serves(&mut self, leaf: Signed) {
+        self.leaf = Some(leaf);
+    }
+
+    /// What is wrong with the Secret.
+    pub(super) fn problem(&self) -> Option<&str> {
+        self.problem.as_deref()
+    }
+
+    /// Why nothing can be served yet that anybody trusts.
+    pub(super) fn waits_for(&self) -> Option<String> {
+        let waits = || format!("the CA in Secret {} was not read yet", self.config.secret);
+        self.leaf.is_none().then(|| self.problem.clone().unwrap_or_else(waits))
+    }
+
+    /// When the CA that signs ends.
+    pub(super) fn ca_ends(&self) -> Option<SystemTime> {
+        self.kept.as_ref().map(Kept::ends)
+    }
+
+    /// When the next certificate is due, or the next CA, or the change from one to the other.
+    pub(super) fn next_due(&self, now: SystemTime) -> Option<Instant> {
+        let kept = self.kept.as_ref()?;
+        let renewed = self.leaf.as_ref().map(|leaf| leaf.renewed_at);
+        let soonest = renewed.into_iter().fold(kept.next_due(self.config.lifetimes), SystemTime::min);
+        // What is overdue waits for something else, which tells of itself.
+        let due = Instant::now() + soonest.duration_since(now).unwrap_or_default().max(OVERDUE_INTERVAL);
+        let switch = self.trusted.as_ref().map(|(_, since)| *since + OVERLAP);
+        Some(switch.into_iter().filter(|switch| *switch > Instant::now()).fold(due, Instant::min))
+    }
+}

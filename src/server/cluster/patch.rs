@@ -1,0 +1,109 @@
+//! What is written to the cluster: only what differs, and only over what was read.
+//!
+//! All patches carry the resource version of what they were made from, so that the API server refuses one that comes too
+//! late. Webhooks and conditions are addressed by name, as a strategic merge patch does it: what others keep in the
+//! configuration stays as it is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD as STANDARD};
+use k8s_openapi::{
+    ByteString,
+    api::admissionregistration::v1::{MatchCondition, ValidatingWebhook, ValidatingWebhookConfiguration},
+};
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    admission::Policy,
+    registration::{ServiceName, exact, tightened, webhooks_of},
+};
+
+/// What a registration should be.
+pub(super) struct Wanted<'p> {
+    pub(super) service: Option<&'p ServiceName>,
+    /// The CAs, PEM, where they are ours to keep.
+    pub(super) bundle: Option<String>,
+    /// The conditions, where they are ours to keep.
+    pub(super) conditions: Option<Conditions<'p>>,
+}
+
+/// What the conditions should be.
+pub(super) enum Conditions<'p> {
+    /// They may hold back no question that one of these policies has.
+    Fit(Vec<&'p Policy>),
+    /// They are those of this policy.
+    Are(&'p Policy),
+}
+
+/// What a patch changes.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Changes {
+    pub(super) bundle: bool,
+    /// Whether the guard is asked more often, or less often, then.
+    pub(super) conditions: bool,
+}
+
+/// The strategic merge patch that makes the registration what it should be, where it is not.
+pub(super) fn registration(
+    configuration: &ValidatingWebhookConfiguration,
+    wanted: &Wanted<'_>,
+) -> Option<(Value, Changes)> {
+    let mut changes = Changes::default();
+    let mut webhooks = Vec::new();
+    for webhook in webhooks_of(configuration, wanted.service) {
+        let mut change = Map::new();
+        if let Some(bundle) = wanted.bundle.as_ref().filter(|bundle| !is_trusted(webhook, bundle)) {
+            changes.bundle = true;
+            change.insert("clientConfig".to_owned(), json!({"caBundle": STANDARD.encode(bundle)}));
+        }
+        if let Some(conditions) = wanted.conditions.as_ref().and_then(|wanted| wanted.of(webhook)) {
+            changes.conditions = true;
+            change.insert("matchConditions".to_owned(), replaced(&conditions));
+        }
+        if !change.is_empty() {
+            change.insert("name".to_owned(), json!(webhook.name));
+            webhooks.push(Value::Object(change));
+        }
+    }
+    let version = &configuration.metadata.resource_version;
+    let patch = || json!({"metadata": {"resourceVersion": version}, "webhooks": webhooks});
+    (!webhooks.is_empty()).then(|| (patch(), changes))
+}
+
+impl Conditions<'_> {
+    fn of(&self, webhook: &ValidatingWebhook) -> Option<Vec<MatchCondition>> {
+        match self {
+            Self::Fit(policies) => tightened(webhook, policies),
+            Self::Are(policy) => exact(webhook, policy),
+        }
+    }
+}
+
+/// The list in place of the one that is there: without the directive the two would be merged.
+fn replaced(conditions: &[MatchCondition]) -> Value {
+    if conditions.is_empty() {
+        return Value::Null;
+    }
+    let list = conditions.iter().map(|condition| json!(condition));
+    Value::Array(std::iter::once(json!({"$patch": "replace"})).chain(list).collect())
+}
+
+/// Whether the webhook trusts these CAs, and no others.
+fn is_trusted(webhook: &ValidatingWebhook, bundle: &str) -> bool {
+    let present = webhook.client_config.ca_bundle.as_ref();
+    present.is_some_and(|ByteString(present)| certificates(present) == certificates(bundle.as_bytes()))
+}
+
+/// The certificates of this PEM text. What is no PEM is as good as nothing.
+pub(super) fn certificates(pem: &[u8]) -> BTreeSet<Vec<u8>> {
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    certificates.unwrap_or_default().into_iter().map(|certificate| certificate.to_vec()).collect()
+}
+
+/// The merge patch that puts this data into a Secret of that version.
+pub(super) fn secret(version: Option<&str>, data: BTreeMap<&'static str, Option<&str>>) -> Value {
+    let encoded: BTreeMap<_, _> =
+        data.into_iter().map(|(key, value)| (key, value.map(|value| STANDARD.encode(value)))).collect();
+    json!({"metadata": {"resourceVersion": version}, "data": encoded})
+}

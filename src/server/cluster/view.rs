@@ -1,0 +1,125 @@
+//! What was seen of the cluster.
+
+use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
+
+use k8s_openapi::{
+    ByteString,
+    api::{
+        admissionregistration::v1::{ValidatingWebhook, ValidatingWebhookConfiguration},
+        core::v1::Secret,
+    },
+};
+use tokio::time::Instant;
+
+use crate::{
+    admission::Policy,
+    certificates::Validity,
+    registration::{ServiceName, webhooks_of},
+};
+
+/// What was last seen of an object.
+#[derive(Debug)]
+pub(super) enum Seen<K> {
+    /// Nobody has answered yet.
+    NotYet,
+    /// That there is none.
+    Gone,
+    /// This.
+    There(Box<K>),
+}
+
+impl<K> From<Option<K>> for Seen<K> {
+    fn from(object: Option<K>) -> Self {
+        object.map_or(Self::Gone, |object| Self::There(Box::new(object)))
+    }
+}
+
+impl<K> Seen<K> {
+    pub(super) fn there(&self) -> Option<&K> {
+        match self {
+            Self::There(object) => Some(object),
+            Self::NotYet | Self::Gone => None,
+        }
+    }
+}
+
+/// Since when nothing has happened to the conditions, nor to the policy they follow from.
+#[derive(Default)]
+pub(super) struct Quiet {
+    pub(super) since: Option<Instant>,
+    seen: Option<Scene>,
+}
+
+/// What nothing has happened to.
+#[derive(PartialEq)]
+struct Scene {
+    /// The expressions of each webhook.
+    conditions: Vec<Vec<String>>,
+    policies: Vec<Arc<Policy>>,
+}
+
+impl Quiet {
+    pub(super) fn look(
+        &mut self,
+        registration: &Seen<ValidatingWebhookConfiguration>,
+        policy: &Arc<Policy>,
+        waiting: Option<&Arc<Policy>>,
+    ) {
+        let Some(registration) = registration.there() else {
+            *self = Self::default();
+            return;
+        };
+        let expressions = |webhook: &ValidatingWebhook| {
+            let conditions = webhook.match_conditions.iter().flatten();
+            conditions.map(|condition| condition.expression.clone()).collect()
+        };
+        let conditions = registration.webhooks.iter().flatten().map(expressions).collect();
+        let policies = [Some(policy), waiting].into_iter().flatten().cloned().collect();
+        let seen = Some(Scene { conditions, policies });
+        if self.seen != seen {
+            *self = Self { since: Some(Instant::now()), seen };
+        }
+    }
+}
+
+/// How an API server calls us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Caller {
+    /// The name that it expects in the certificate.
+    pub(super) host: String,
+    /// The CAs that it trusts, PEM.
+    pub(super) bundle: Vec<u8>,
+}
+
+/// How API servers call us that go by this registration.
+pub(super) fn callers(registration: &ValidatingWebhookConfiguration, service: Option<&ServiceName>) -> Vec<Caller> {
+    let caller = |webhook: &ValidatingWebhook| {
+        let config = &webhook.client_config;
+        let service = config.service.as_ref().map(|service| {
+            let (namespace, name) = (service.namespace.clone(), service.name.clone());
+            ServiceName { namespace, name }.host()
+        });
+        let host = service.or_else(|| {
+            let url: hyper::Uri = config.url.as_ref()?.parse().ok()?;
+            url.host().map(|host| host.trim_matches(['[', ']']).to_owned())
+        })?;
+        let ByteString(bundle) = config.ca_bundle.clone().unwrap_or_default();
+        Some(Caller { host, bundle })
+    };
+    let mut callers: Vec<_> = webhooks_of(registration, service).filter_map(caller).collect();
+    callers.dedup();
+    callers
+}
+
+/// When the last of these CAs ends.
+pub(super) fn last_end(callers: &[Caller]) -> Option<SystemTime> {
+    let certificates = callers.iter().flat_map(|caller| super::patch::certificates(&caller.bundle));
+    let ends = |certificate: Vec<u8>| Validity::of_chain(&[certificate.into()]).ok().map(Validity::ends);
+    certificates.filter_map(ends).max()
+}
+
+/// A Secret's data.
+pub(super) fn data(secret: &Secret) -> BTreeMap<String, Vec<u8>> {
+    let data = secret.data.iter().flatten();
+    data.map(|(key, ByteString(value))| (key.clone(), value.clone())).filter(|(_, value)| !value.is_empty()).collect()
+}

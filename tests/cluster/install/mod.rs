@@ -174,8 +174,8 @@ impl Bare {
         for what in secret.into_iter().chain(["validatingwebhookconfiguration/pytorchjob-guard"]) {
             let account = format!("--as={ACCOUNT}");
             let can = ["auth", "can-i", "patch", what, "--quiet", &account, "--namespace", NAME];
-            until("the guard's rights", || Ok(self.plane.kubectl(ADMIN).args(can).status()?.success().then_some(())))
-                .expect("the guard has its rights");
+            let may = || Ok(self.plane.kubectl(ADMIN).args(can).output()?.status.success().then_some(()));
+            until("the guard's rights", may).expect("the guard has its rights");
         }
     }
 

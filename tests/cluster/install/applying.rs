@@ -1,5 +1,5 @@
-//! Whoever applies the manifests again finds nothing to change, also after the guard has written what it keeps: a GitOps tool
-//! and the guard do not fight.
+//! Whoever applies the manifests again finds nothing to change, also after the guard has written what it keeps: a tool that applies
+//! from git and the guard do not fight.
 
 use serde_json::{Value, json};
 

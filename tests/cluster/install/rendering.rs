@@ -64,7 +64,8 @@ fn an_overlay_gives_the_guard_what_it_needs(_: &Clusters) {
         let objects = overlay.objects();
         let container = &the(&objects, "Deployment")["spec"]["template"]["spec"]["containers"][0];
         let arguments = container["args"].as_array().expect("arguments").iter().filter_map(Value::as_str);
-        format!("{}:\n{}", overlay.name, arguments.map(|argument| format!("  {argument}\n")).collect::<String>())
+        let lines: Vec<_> = arguments.map(|argument| format!("  {argument}\n")).collect();
+        format!("{}:\n{}", overlay.name, lines.concat())
     });
     assert_snapshot!(arguments.concat(), @"
     self-managed:
@@ -109,8 +110,8 @@ fn an_overlay_gives_the_guard_what_it_needs(_: &Clusters) {
 
 fn an_installation_has_these_objects(_: &Clusters) {
     let lists = OVERLAYS.map(|overlay| {
-        let names = overlay.objects().iter().map(|object| format!("  {}\n", identity(object))).collect::<String>();
-        format!("{}:\n{names}", overlay.name)
+        let lines: Vec<_> = overlay.objects().iter().map(|object| format!("  {}\n", identity(object))).collect();
+        format!("{}:\n{}", overlay.name, lines.concat())
     });
     assert_snapshot!(lists.concat(), @"
     self-managed:

@@ -88,41 +88,42 @@ impl Kept {
         Ok(Some(Self { authority: Arc::new(authority), previous }))
     }
 
-    /// What should be in the Secret instead, where that is due. `remembered` is what was there before it was emptied.
-    pub(crate) fn due(
-        kept: Option<&Self>,
+    /// What an empty Secret gets: a new CA, beside the one that was `remembered` from before it was emptied.
+    pub(crate) fn new(
         remembered: Option<&Self>,
         lifetimes: Lifetimes,
         now: SystemTime,
+    ) -> Result<Self, CertificateError> {
+        let previous = remembered.map(|before| before.trusted_at(now)).unwrap_or_default();
+        Self::make(previous, lifetimes)
+    }
+
+    /// What should be in the Secret instead, where that is due. `trusted` says for how long clients have trusted the CA that
+    /// signs now.
+    pub(crate) fn due(
+        kept: &Self,
+        trusted: Duration,
+        lifetimes: Lifetimes,
+        now: SystemTime,
     ) -> Result<Option<Self>, CertificateError> {
-        let Some(kept) = kept else {
-            let previous = remembered.map(|before| before.trusted_at(now)).unwrap_or_default();
-            return Self::make(previous, lifetimes).map(Some);
-        };
         if now >= kept.renewed_at() {
             return Self::make(kept.trusted_at(now), lifetimes).map(Some);
         }
-        if kept.has_needless(lifetimes, now) {
+        if kept.has_needless(trusted, lifetimes) {
             return Ok(Some(Self { authority: kept.authority.clone(), previous: String::new() }));
         }
         Ok(None)
     }
 
     /// Whether [`Self::due`] has something to say of it.
-    pub(crate) fn is_due(&self, lifetimes: Lifetimes, now: SystemTime) -> bool {
-        now >= self.renewed_at() || self.has_needless(lifetimes, now)
+    pub(crate) fn is_due(&self, trusted: Duration, lifetimes: Lifetimes, now: SystemTime) -> bool {
+        now >= self.renewed_at() || self.has_needless(trusted, lifetimes)
     }
 
-    /// When there may next be something due.
-    pub(crate) fn next_due(&self, lifetimes: Lifetimes) -> SystemTime {
-        let needless = (!self.previous.is_empty()).then(|| self.authority.made() + lifetimes.leaf * 2);
-        needless.into_iter().chain([self.renewed_at()]).min().unwrap_or_else(|| self.renewed_at())
-    }
-
-    /// Whether it keeps CAs that nobody's certificate is from: the last of those was signed when the one that signs now was
-    /// made, or a little later by a replica that was slow to see it.
-    fn has_needless(&self, lifetimes: Lifetimes, now: SystemTime) -> bool {
-        !self.previous.is_empty() && now >= self.authority.made() + lifetimes.leaf * 2
+    /// Whether it keeps CAs that nobody's certificate is from: the last of those was signed soon after the CA that signs now
+    /// was trusted, or a little later by a replica that was slow to see it.
+    fn has_needless(&self, trusted: Duration, lifetimes: Lifetimes) -> bool {
+        !self.previous.is_empty() && trusted >= lifetimes.leaf * 2
     }
 
     fn make(previous: String, lifetimes: Lifetimes) -> Result<Self, CertificateError> {
@@ -130,7 +131,7 @@ impl Kept {
     }
 
     /// When its successor is due.
-    fn renewed_at(&self) -> SystemTime {
+    pub(crate) fn renewed_at(&self) -> SystemTime {
         let (made, ends) = (self.authority.made(), self.authority.ends());
         made + ends.duration_since(made).unwrap_or_default() * 2 / 3
     }
@@ -200,18 +201,18 @@ mod tests {
     }
 
     fn made() -> Kept {
-        let made = Kept::due(None, None, LIFETIMES, SystemTime::now()).expect("keys can be made");
-        made.expect("an empty Secret gets a CA")
+        Kept::new(None, LIFETIMES, SystemTime::now()).expect("keys can be made")
     }
 
-    /// What is due so long after now.
+    /// What is due so long after now, of a CA that has not been trusted for long.
     fn due(kept: &Kept, later: Duration) -> Option<Kept> {
+        due_when_trusted(kept, later, HOUR)
+    }
+
+    fn due_when_trusted(kept: &Kept, later: Duration, trusted: Duration) -> Option<Kept> {
         let now = SystemTime::now() + later;
-        let due = Kept::due(Some(kept), None, LIFETIMES, now).expect("keys can be made");
-        assert_eq!(due.is_some(), kept.is_due(LIFETIMES, now));
-        if due.is_some() {
-            assert!(kept.next_due(LIFETIMES) <= now);
-        }
+        let due = Kept::due(kept, trusted, LIFETIMES, now).expect("keys can be made");
+        assert_eq!(due.is_some(), kept.is_due(trusted, LIFETIMES, now));
         due
     }
 
@@ -229,8 +230,8 @@ mod tests {
     fn gives_up_the_ca_before_when_no_certificate_can_be_from_it() {
         let first = made();
         let second = due(&first, HOUR * 24 * 20 + HOUR).expect("a successor");
-        assert!(due(&second, HOUR * 47).is_none());
-        let alone = due(&second, HOUR * 49).expect("it is given up");
+        assert!(due_when_trusted(&second, HOUR * 49, HOUR * 47).is_none());
+        let alone = due_when_trusted(&second, HOUR * 49, HOUR * 49).expect("it is given up");
         assert_eq!((alone.ca(), alone.bundle()), (second.ca(), second.ca().to_owned()));
         assert_eq!(alone.data()[PREVIOUS_CAS], None);
     }
@@ -245,7 +246,7 @@ mod tests {
     #[test]
     fn trusts_the_ca_it_remembers_where_the_secret_was_emptied() {
         let first = made();
-        let second = Kept::due(None, Some(&first), LIFETIMES, SystemTime::now()).expect("keys").expect("a CA");
+        let second = Kept::new(Some(&first), LIFETIMES, SystemTime::now()).expect("keys can be made");
         assert_eq!(certificates(&second.bundle()).expect("PEM").len(), 2);
     }
 

@@ -11,7 +11,12 @@ use std::{
     time::Duration,
 };
 
-use tracing_subscriber::{filter::LevelFilter, fmt::MakeWriter};
+use tracing_subscriber::{
+    filter::{LevelFilter, filter_fn},
+    fmt::MakeWriter,
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
+};
 
 use crate::cli::LogFormat;
 
@@ -55,9 +60,11 @@ impl Logging {
         thread::Builder::new().name("log".to_owned()).spawn(move || written.write_to(&mut io::stderr()))?;
         let logs =
             tracing_subscriber::fmt().with_writer(lines.clone()).with_max_level(LevelFilter::INFO).with_target(false);
+        // Libraries have no say: what of theirs goes wrong comes back as an error, and is told once.
+        let ours = || filter_fn(|metadata| metadata.target().starts_with(env!("CARGO_CRATE_NAME")));
         match format {
-            LogFormat::Text => logs.init(),
-            LogFormat::Json => logs.json().flatten_event(true).init(),
+            LogFormat::Text => logs.finish().with(ours()).init(),
+            LogFormat::Json => logs.json().flatten_event(true).finish().with(ours()).init(),
         }
         Ok(Self(lines))
     }

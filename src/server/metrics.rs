@@ -119,7 +119,7 @@ impl Metrics {
             );
             registry.register(
                 "registration_updates",
-                "Attempts to bring the registration in step, by result",
+                "Writes of the registration and its Secret, by result",
                 registration_updates.clone(),
             );
             registry.register(

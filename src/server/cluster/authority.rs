@@ -34,7 +34,9 @@ pub(super) struct Certificates {
     names: Names,
     secrets: Api<Secret>,
     secret: Seen<Secret>,
-    /// What is wrong with what the Secret holds.
+    /// Whether it holds a CA that can be used.
+    holds: bool,
+    /// What is wrong with what it holds.
     problem: Option<String>,
     /// What the Secret held when it last held something.
     kept: Option<Kept>,
@@ -56,6 +58,7 @@ impl Certificates {
             names: Names::new(vec![service.host()], Vec::new())?,
             secrets: Api::namespaced(client, &service.namespace),
             secret: Seen::NotYet,
+            holds: false,
             problem: None,
             kept: None,
             signer: None,
@@ -65,10 +68,9 @@ impl Certificates {
     }
 
     /// A certificate from a CA that nobody knows.
-    pub(super) fn stand_in(&self) -> Result<Option<Signed>, CertificateError> {
+    pub(super) fn stand_in(&self) -> Result<Signed, CertificateError> {
         let (now, lifetimes) = (SystemTime::now(), self.config.lifetimes);
-        let kept = Kept::due(None, None, lifetimes, now)?;
-        kept.map(|kept| kept.sign(&self.names, lifetimes, now)).transpose()
+        Kept::new(None, lifetimes, now)?.sign(&self.names, lifetimes, now)
     }
 
     /// The states of the Secret, from now on.
@@ -79,12 +81,14 @@ impl Certificates {
     pub(super) fn saw(&mut self, secret: Option<Secret>) {
         self.secret = secret.into();
         let name = &self.config.secret;
+        self.holds = false;
         self.problem = match &self.secret {
             Seen::NotYet => None,
             Seen::Gone => Some(format!("there is no Secret {name}; make one without data")),
             Seen::There(secret) => match Kept::read(&view::data(secret)) {
                 Ok(Some(kept)) => {
                     self.kept = Some(kept);
+                    self.holds = true;
                     None
                 }
                 Ok(None) => None,
@@ -93,19 +97,23 @@ impl Certificates {
         };
     }
 
-    /// Whether the Secret holds a CA that can be used.
-    fn holds(&self) -> bool {
-        matches!(&self.secret, Seen::There(secret) if self.problem.is_none() && !view::data(secret).is_empty())
-    }
-
     pub(super) fn bundle(&self) -> Option<String> {
-        self.kept.as_ref().filter(|_| self.holds()).map(Kept::bundle)
+        self.kept.as_ref().filter(|_| self.holds).map(Kept::bundle)
     }
 
     pub(super) fn is_due(&self, now: SystemTime) -> bool {
         matches!(self.secret, Seen::There(_))
             && self.problem.is_none()
-            && (!self.holds() || self.kept.as_ref().is_none_or(|kept| kept.is_due(self.config.lifetimes, now)))
+            && (!self.holds
+                || self.kept.as_ref().is_none_or(|kept| kept.is_due(self.trusted_for(), self.config.lifetimes, now)))
+    }
+
+    /// For how long API servers have been able to trust the CA that signs, as far as was seen from here.
+    fn trusted_for(&self) -> Duration {
+        let since = |(ca, since): &(String, Instant)| {
+            self.kept.as_ref().filter(|kept| kept.ca() == ca).map(|_| since.elapsed())
+        };
+        self.trusted.as_ref().and_then(since).unwrap_or_default()
     }
 
     /// Reads the Secret anew, and puts into it what is due.
@@ -116,8 +124,11 @@ impl Certificates {
             return Ok(());
         }
         let Seen::There(secret) = &self.secret else { return Ok(()) };
-        let (present, remembered) = if self.holds() { (self.kept.as_ref(), None) } else { (None, self.kept.as_ref()) };
-        let Some(next) = Kept::due(present, remembered, self.config.lifetimes, now)? else { return Ok(()) };
+        let next = match self.kept.as_ref().filter(|_| self.holds) {
+            Some(kept) => Kept::due(kept, self.trusted_for(), self.config.lifetimes, now)?,
+            None => Some(Kept::new(self.kept.as_ref(), self.config.lifetimes, now)?),
+        };
+        let Some(next) = next else { return Ok(()) };
         let is_new = self.kept.as_ref().is_none_or(|kept| kept.ca() != next.ca());
         let patch = patch::secret(secret.metadata.resource_version.as_deref(), next.data());
         let written = self.secrets.patch(&self.config.secret, &PatchParams::default(), &Patch::Merge(patch)).await?;
@@ -187,10 +198,12 @@ impl Certificates {
     pub(super) fn next_due(&self, now: SystemTime) -> Option<Instant> {
         let kept = self.kept.as_ref()?;
         let renewed = self.leaf.as_ref().map(|leaf| leaf.renewed_at);
-        let soonest = renewed.into_iter().fold(kept.next_due(self.config.lifetimes), SystemTime::min);
+        let soonest = renewed.into_iter().fold(kept.renewed_at(), SystemTime::min);
         // What is overdue waits for something else, which tells of itself.
         let due = Instant::now() + soonest.duration_since(now).unwrap_or_default().max(OVERDUE_INTERVAL);
-        let switch = self.trusted.as_ref().map(|(_, since)| *since + OVERLAP);
-        Some(switch.into_iter().filter(|switch| *switch > Instant::now()).fold(due, Instant::min))
+        let (overlap, given_up) = (OVERLAP, self.config.lifetimes.leaf * 2);
+        let since = self.trusted.as_ref().map(|(_, since)| *since);
+        let changes = since.into_iter().flat_map(|since| [since + overlap, since + given_up]);
+        Some(changes.filter(|change| *change > Instant::now()).fold(due, Instant::min))
     }
 }

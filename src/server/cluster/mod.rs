@@ -134,7 +134,7 @@ impl Caretaker {
 
     /// What serves until the Secret has been read: a certificate that nobody trusts.
     pub(super) fn stand_in(&self) -> Result<Option<Identity>, ClusterError> {
-        let leaf = self.certificates.as_ref().map(Certificates::stand_in).transpose()?.flatten();
+        let leaf = self.certificates.as_ref().map(Certificates::stand_in).transpose()?;
         Ok(leaf.map(|leaf| tls::managed(&leaf, &self.provider)).transpose()?)
     }
 
@@ -148,7 +148,10 @@ impl Caretaker {
             let next = self.attend(address, &state).await;
             tokio::select! {
                 Some(event) = registrations.next() => match event {
-                    Ok(registration) => self.registration = registration.into(),
+                    Ok(registration) => {
+                        self.registration = registration.into();
+                        self.succeeded();
+                    }
                     Err(error) => self.failed(&state, &error),
                 },
                 Some(event) = secrets.next() => match event {
@@ -173,6 +176,7 @@ impl Caretaker {
                     self.write_failed(state, &error);
                 } else {
                     self.pause = None;
+                    self.succeeded();
                 }
             }
             next = next.min(self.write_again_at);
@@ -236,6 +240,8 @@ impl Caretaker {
             certificates.write(now).await?;
         }
         self.registration = registration.into();
+        // What was quiet for long may just have been changed.
+        self.quiet.look(&self.registration, &state.policy(), self.gate.waiting().as_ref());
         let Some((patch, changes)) = self.patch_for(state) else { return Ok(()) };
         let params = PatchParams { field_manager: Some("pytorchjob-guard".to_owned()), ..PatchParams::default() };
         let patched = self.registrations.patch(&self.config.registration, &params, &Patch::Strategic(patch)).await?;
@@ -263,6 +269,12 @@ impl Caretaker {
         self.pause = Some(pause);
         state.metrics.registration_updated("error");
         self.failed(state, error);
+    }
+
+    fn succeeded(&mut self) {
+        if self.trouble.take().is_some() {
+            info!("the cluster is looked after again");
+        }
     }
 
     /// Counts a failure, and says it if it is not the one before.

@@ -27,6 +27,7 @@ tests![
     puts_back_the_bundle_that_somebody_took_away,
     renews_certificates_and_ca_while_every_call_verifies,
     makes_a_new_ca_where_the_secret_is_emptied,
+    signs_with_the_old_ca_until_the_new_one_is_trusted,
     says_what_is_wrong_with_the_secret,
     goes_on_serving_without_the_api_server,
     stays_ready_while_the_registration_is_gone,
@@ -149,14 +150,7 @@ fn makes_a_new_ca_where_the_secret_is_emptied(clusters: &Clusters) {
     }
     let first = home.bundle();
     let old = guards.each_ref().map(|guard| home.call(guard, &first).expect("a certificate"));
-    home.kubectl(&[
-        "patch",
-        "secret",
-        super::SECRET,
-        "--type=json",
-        "--patch",
-        r#"[{"op": "remove", "path": "/data"}]"#,
-    ]);
+    home.empty_secret();
     watch_calls(&home, &[&guards[0], &guards[1]], |_| {
         guards.iter().zip(&old).all(|(guard, old)| home.call(guard, &home.bundle()).is_ok_and(|served| served != *old))
     });
@@ -168,6 +162,35 @@ fn makes_a_new_ca_where_the_secret_is_emptied(clusters: &Clusters) {
     for guard in &guards {
         home.call(guard, &bundle[..1]).expect("the new CA alone is enough now");
     }
+}
+
+fn signs_with_the_old_ca_until_the_new_one_is_trusted(clusters: &Clusters) {
+    let home = Home::new(clusters.cci(), true, Some(&cci()));
+    let guard = home.managed(&["--leaf-lifetime=4s"]);
+    until_ready_says(&guard, "200 OK");
+    let first = home.bundle();
+    let verbs = |verbs: &Value| {
+        let patch = json!([{"op": "replace", "path": "/rules/0/verbs", "value": verbs}]).to_string();
+        home.kubectl(&["patch", "clusterrole", &home.name, "--type=json", "--patch", &patch]);
+    };
+    // Without the right to write it the bundle stays as it is.
+    verbs(&json!(["get", "list", "watch"]));
+    home.empty_secret();
+    let has_new_ca = || Ok(home.secret()["previous-ca.crt"].is_string().then_some(()));
+    until("the new CA", has_new_ca).expect("it is in the Secret");
+    for _ in 0..3 {
+        let served = home.call(&guard, &first).expect("the old CA is trusted");
+        let another = || Ok(Some(home.call(&guard, &first)?).filter(|now| *now != served));
+        until("another certificate", another).expect("the old CA goes on signing");
+    }
+    assert_eq!(home.bundle(), first);
+    until_metric(&guard, "ready", 1);
+    assert!(guard.metric("registration_updates_total{result=\"error\"}").expect("metrics") > Some(0));
+
+    verbs(&json!(["get", "list", "watch", "patch"]));
+    watch_calls(&home, &[&guard], |bundles| {
+        bundles.last().is_some_and(|bundle| bundle.len() == 2 && home.call(&guard, &bundle[..1]).is_ok())
+    });
 }
 
 fn says_what_is_wrong_with_the_secret(clusters: &Clusters) {
@@ -186,14 +209,7 @@ fn says_what_is_wrong_with_the_secret(clusters: &Clusters) {
     assert_eq!(home.secret()["ca.key"], key);
     until_ready_says(&guard, "200 OK");
     home.call(&guard, &home.bundle()).expect("what is in memory goes on serving");
-    home.kubectl(&[
-        "patch",
-        "secret",
-        super::SECRET,
-        "--type=json",
-        "--patch",
-        r#"[{"op": "remove", "path": "/data"}]"#,
-    ]);
+    home.empty_secret();
     until_ready_says(&late, "200 OK");
 }
 
@@ -261,10 +277,15 @@ fn goes_on_serving_without_the_api_server(clusters: &Clusters) {
     assert!(guard.probe("/readyz").expect("a probe").starts_with("HTTP/1.1 200"));
     home.tamper(&json!([{"op": "remove", "path": "/webhooks/0/clientConfig/caBundle"}]));
 
+    let log = guard.log().expect("a log");
+    let told = log.lines().filter(|line| !line.contains("\"INFO\"")).count();
+    assert!((1..=4).contains(&told), "an outage is told, and not again and again: {log}");
+
     bridge.is_open.store(true, Ordering::Relaxed);
     let is_back = || Ok(home.registration()["webhooks"][0]["clientConfig"]["caBundle"].is_string().then_some(()));
     until("the bundle", is_back).expect("it goes on where it was");
     assert_eq!(home.bundle(), bundle);
+    assert!(guard.log().expect("a log").contains("the cluster is looked after again"));
 }
 
 fn stays_ready_while_the_registration_is_gone(clusters: &Clusters) {

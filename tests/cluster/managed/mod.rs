@@ -139,6 +139,12 @@ impl<'a> Home<'a> {
         self.get("validatingwebhookconfiguration", &self.name)
     }
 
+    /// Takes all that is in the Secret out of it, which asks for a new CA.
+    pub(crate) fn empty_secret(&self) {
+        let patch = r#"[{"op": "remove", "path": "/data"}]"#;
+        self.kubectl(&["patch", "secret", SECRET, "--type=json", "--patch", patch]);
+    }
+
     /// What the Secret holds.
     pub(crate) fn secret(&self) -> Value {
         self.get("secret", SECRET)["data"].clone()

@@ -17,10 +17,12 @@ mod dry_run;
 mod edit;
 mod external_diff;
 mod forbidden_changes;
+mod install;
 mod kueue;
 mod managed;
 mod monitoring;
 mod mutable_fields;
+mod needed;
 mod operated;
 mod outage;
 mod policy_rotation;
@@ -31,16 +33,14 @@ mod tracing;
 mod training_operator;
 mod validation_actions;
 
-use std::{process::ExitCode, sync::Arc};
+use std::{env, process::ExitCode, sync::Arc};
 
-use libtest_mimic::{Arguments, Completion, Trial};
+use libtest_mimic::{Arguments, Trial};
 
 use crate::cluster::Clusters;
 
 /// A test: its name, and what it does.
 type Test = (&'static str, fn(&Clusters));
-/// A test that says whether it could be run.
-type Ignorable = (&'static str, fn(&Clusters) -> Completion);
 
 /// The tests of a module; one that is left out is reported as dead code.
 macro_rules! tests {
@@ -72,6 +72,12 @@ fn main() -> ExitCode {
         policy_rotation::TESTS,
         operated::TESTS,
         kueue::TESTS,
+        install::rendering::TESTS,
+        install::applying::TESTS,
+        install::permissions::TESTS,
+        install::pod_security::TESTS,
+        install::uninstalling::TESTS,
+        install::image::TESTS,
         managed::certificates::TESTS,
         managed::conditions::TESTS,
         tracing::TESTS,
@@ -83,16 +89,18 @@ fn main() -> ExitCode {
         let clusters = Arc::clone(&clusters);
         // Without the crate's name, as libtest has it.
         let name = name.split_once("::").map_or(name, |(_, name)| name);
-        Trial::test(name, move || {
+        let trial = Trial::test(name, move || {
             test(&clusters);
             Ok(())
-        })
-    });
-    let ignorable = monitoring::IGNORABLE.iter().map(|(name, test)| {
-        let clusters = Arc::clone(&clusters);
-        Trial::ignorable_test(*name, move || Ok(test(&clusters)))
-    });
-    let trials = trials.chain(ignorable).collect();
+        });
+        let Some(program) = needed::lacking(name) else { return trial };
+        if env::var_os("CI").is_none() {
+            return trial.with_kind(format!("no {program} here")).with_ignored_flag(true);
+        }
+        // There nobody would see that it was left out.
+        Trial::test(name, move || Err(format!("{program} is not here: install it").into()))
+    })
+    .collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     drop(clusters);
     conclusion.exit_code()

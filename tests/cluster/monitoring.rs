@@ -2,14 +2,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    env, fs,
+    fs,
     io::{self, Read as _, Write as _},
     net::TcpStream,
     path::Path,
     process::{Command, Stdio},
 };
 
-use libtest_mimic::Completion;
 use serde_json::json;
 
 use crate::{
@@ -19,40 +18,30 @@ use crate::{
     tests,
 };
 
-tests![every_query_asks_for_what_exists];
-/// Those that need promtool.
-pub(crate) const IGNORABLE: &[crate::Ignorable] = &[
-    ("monitoring::promtool_sees_each_alert_fire_and_be_silent", promtool_sees_each_alert_fire_and_be_silent),
-    ("monitoring::promtool_takes_every_query_of_the_dashboard", promtool_takes_every_query_of_the_dashboard),
+tests![
+    every_query_asks_for_what_exists,
+    promtool_sees_each_alert_fire_and_be_silent,
+    promtool_takes_every_query_of_the_dashboard,
 ];
 
 /// What a scrape adds to the labels.
 const OF_THE_SCRAPE: [&str; 3] = ["cluster", "namespace", "pod"];
-/// Runs promtool in a folder, and shows that it succeeds. Where it is not installed the test is ignored, but not in CI.
-fn promtool(folder: &Path, arguments: &[&str]) -> Completion {
-    let output = match Command::new("promtool").args(arguments).current_dir(folder).output() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let reason = "promtool is not installed (Debian's package prometheus has it)";
-            assert!(env::var_os("CI").is_none(), "{reason}");
-            return Completion::ignored_with(reason);
-        }
-        output => output.expect("promtool can be run"),
-    };
+
+/// Runs promtool in a folder, and shows that it succeeds.
+fn promtool(folder: &Path, arguments: &[&str]) {
+    let output = Command::new("promtool").args(arguments).current_dir(folder).output().expect("promtool can be run");
     let said = [output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat();
     assert!(output.status.success(), "promtool {arguments:?}: {said}");
     assert!(said.contains("SUCCESS"), "{said}");
-    Completion::Completed
 }
 
-fn promtool_sees_each_alert_fire_and_be_silent(_: &Clusters) -> Completion {
+fn promtool_sees_each_alert_fire_and_be_silent(_: &Clusters) {
     let folder = Path::new(MONITORING);
-    match promtool(folder, &["check", "rules", "alerts.yaml"]) {
-        Completion::Completed => promtool(folder, &[&["test", "rules"], &RULE_TESTS[..]].concat()),
-        ignored @ Completion::Ignored { .. } => ignored,
-    }
+    promtool(folder, &["check", "rules", "alerts.yaml"]);
+    promtool(folder, &[&["test", "rules"], &RULE_TESTS[..]].concat());
 }
 
-fn promtool_takes_every_query_of_the_dashboard(_: &Clusters) -> Completion {
+fn promtool_takes_every_query_of_the_dashboard(_: &Clusters) {
     let rule =
         |(number, (_, query)): (usize, (String, String))| json!({"record": format!("query:{number}"), "expr": query});
     let rules: Vec<_> = queries().into_iter().enumerate().map(rule).collect();
@@ -60,7 +49,7 @@ fn promtool_takes_every_query_of_the_dashboard(_: &Clusters) -> Completion {
     let folder = tempfile::TempDir::new().expect("a folder");
     // JSON is YAML.
     fs::write(folder.path().join("queries.yaml"), groups.to_string()).expect("a file");
-    promtool(folder.path(), &["check", "rules", "queries.yaml"])
+    promtool(folder.path(), &["check", "rules", "queries.yaml"]);
 }
 
 /// The series of each metric, by their labels.

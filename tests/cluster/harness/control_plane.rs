@@ -33,9 +33,11 @@ pub(crate) const OWN_GUARD: &str = "own-guard";
 /// What people may do.
 const PEOPLES_ROLE: &str = include_str!("people.yaml");
 
-/// Every request of a user is recorded, with what webhooks said about it; bodies are not.
+/// Every request for a PyTorchJob is recorded, with what webhooks said about it, and every deletion; bodies are not.
 const AUDIT_POLICY: &str = r#"{"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
-"rules": [{"level": "Metadata", "resources": [{"group": "kubeflow.org"}]}, {"level": "None"}]}"#;
+"rules": [{"level": "Metadata", "resources": [{"group": "kubeflow.org"}]},
+{"level": "Metadata", "verbs": ["delete"]},
+{"level": "None"}]}"#;
 
 /// A running control plane. Its fields are dropped from the top: what depends on another stops before it.
 #[derive(Debug)]

@@ -83,7 +83,8 @@ fn ready(state: &State) -> Response<Full<Bytes>> {
         return text(StatusCode::SERVICE_UNAVAILABLE, reason);
     }
     let warnings = state.standing();
-    let warnings = warnings.misfits.iter().map(|misfit| format!("\nwarning: updates get past the guard: {misfit}"));
+    let warnings =
+        warnings.misfits.iter().flatten().map(|misfit| format!("\nwarning: updates get past the guard: {misfit}"));
     text(StatusCode::OK, std::iter::once("ok".to_owned()).chain(warnings).collect::<String>())
 }
 

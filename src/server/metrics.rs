@@ -45,10 +45,11 @@ pub(super) struct Metrics {
     pub(super) in_flight: Gauge,
     handshake_failures: Family<Labels<1>, Counter>,
     pub(super) accept_errors: Counter,
+    policy_file_in_force: Gauge,
     pub(super) ready: Gauge,
-    registration_fits: Gauge,
+    registration_fits: Family<Labels<0>, Gauge>,
     registration_updates: Family<Labels<1>, Counter>,
-    ca_expiry: Gauge,
+    ca_expiry: Family<Labels<0>, Gauge>,
     pub(super) api_server_errors: Counter,
 }
 
@@ -105,11 +106,19 @@ impl Metrics {
         );
         let accept_errors = Counter::default();
         registry.register("accept_errors", "Connections that could not be accepted", accept_errors.clone());
+        let policy_file_in_force = Gauge::default();
+        policy_file_in_force.set(1);
+        registry.register(
+            "policy_file_in_force",
+            "1 while the policy file says what is in force, 0 while it is refused and the one before goes on",
+            policy_file_in_force.clone(),
+        );
         let ready = Gauge::default();
         registry.register("ready", "1 while /readyz says ok, else 0", ready.clone());
-        let registration_fits = Gauge::default();
+        // Families without labels, so that they are not there before they are known.
+        let registration_fits = Family::default();
         let registration_updates = Family::default();
-        let ca_expiry = Gauge::default();
+        let ca_expiry = Family::default();
         let api_server_errors = Counter::default();
         if looks_after_a_registration {
             registry.register(
@@ -151,6 +160,7 @@ impl Metrics {
             in_flight,
             handshake_failures,
             accept_errors,
+            policy_file_in_force,
             ready,
             registration_fits,
             registration_updates,
@@ -205,10 +215,12 @@ impl Metrics {
 
     pub(super) fn policy_reloaded(&self, name: &str) {
         self.policy.set(name);
+        self.policy_file_in_force.set(1);
         self.policy_reloads.get_or_create(&[("result", "success")]).inc();
     }
 
     pub(super) fn policy_refused(&self) {
+        self.policy_file_in_force.set(0);
         self.policy_reloads.get_or_create(&[("result", "refused")]).inc();
     }
 
@@ -230,12 +242,12 @@ impl Metrics {
     }
 
     pub(super) fn fits(&self, fits: bool) {
-        self.registration_fits.set(i64::from(fits));
+        self.registration_fits.get_or_create(&[]).set(i64::from(fits));
     }
 
     pub(super) fn ca_ends(&self, ends: SystemTime) {
         let since = ends.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        self.ca_expiry.set(i64::try_from(since).unwrap_or(i64::MAX));
+        self.ca_expiry.get_or_create(&[]).set(i64::try_from(since).unwrap_or(i64::MAX));
     }
 
     /// All of it in the OpenMetrics text form.

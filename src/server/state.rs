@@ -79,15 +79,17 @@ impl State {
             (Err(before), Err(reason)) if before != reason => info!(reason, "not ready yet"),
             _ => {}
         }
-        if before.misfits != standing.misfits {
-            if standing.misfits.is_empty() {
+        if let Some(misfits) = &standing.misfits
+            && before.misfits != standing.misfits
+        {
+            self.metrics.fits(misfits.is_empty());
+            if misfits.is_empty() {
                 info!("the registration fits the policy");
             } else {
-                let misfits = standing.misfits.join("; ");
+                let misfits = misfits.join("; ");
                 warn!(misfits, "the registration does not fit the policy: updates get past the guard");
             }
         }
-        self.metrics.fits(standing.misfits.is_empty());
         self.standing.set(Arc::new(standing));
         self.tell_ready();
     }

@@ -145,6 +145,7 @@ fn refuses_a_bad_policy_and_keeps_the_one_in_force() {
         refused += 1;
         guard.await_metric(REFUSED, f64::from(refused));
         assert_eq!(ask(&guard), under("a"), "the old policy stays in force");
+        assert_eq!(guard.metric("policy_file_in_force").to_string(), "0");
         await_policy(&guard, "a");
         eventually("it is logged", || logged() == usize::from(refused));
         let log = guard.log();
@@ -179,6 +180,7 @@ fn keeps_the_policy_of_a_file_that_is_gone_until_it_is_back() {
     guard.await_metric(SUCCESS, 2.0);
     assert_eq!(ask(&guard), under("b"));
     assert_eq!(guard.metric(REFUSED).to_string(), "1");
+    assert_eq!(guard.metric("policy_file_in_force").to_string(), "1");
 }
 
 #[test]

@@ -386,9 +386,11 @@ impl Caretaker {
     fn tell(&self, state: &State) {
         let policy = state.policy();
         let misfits = match &self.registration {
-            Seen::There(registration) => misfits(registration, self.config.service.as_ref(), &policy),
-            Seen::Gone => vec![format!("there is no ValidatingWebhookConfiguration {}", self.config.registration)],
-            Seen::NotYet => Vec::new(),
+            Seen::There(registration) => Some(misfits(registration, self.config.service.as_ref(), &policy)),
+            Seen::Gone => {
+                Some(vec![format!("there is no ValidatingWebhookConfiguration {}", self.config.registration)])
+            }
+            Seen::NotYet => None,
         };
         let ends = match &self.certificates {
             Some(certificates) => certificates.ca_ends(),

@@ -5,18 +5,18 @@
 pub(in crate::server) struct Standing {
     /// Whether an API server can call us, or why not.
     pub(in crate::server) ready: Result<(), String>,
-    /// By what updates get past the guard.
-    pub(in crate::server) misfits: Vec<String>,
+    /// By what updates get past the guard; none where the registration was not seen yet.
+    pub(in crate::server) misfits: Option<Vec<String>>,
 }
 
 impl Standing {
     /// Without an API server to look at there is nothing to wait for.
     pub(in crate::server) fn alone() -> Self {
-        Self { ready: Ok(()), misfits: Vec::new() }
+        Self { ready: Ok(()), misfits: None }
     }
 
     /// Before anything was seen of it.
     pub(in crate::server) fn unknown() -> Self {
-        Self { ready: Err("the API server was not reached yet".to_owned()), misfits: Vec::new() }
+        Self { ready: Err("the API server was not reached yet".to_owned()), misfits: None }
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::{
     cluster::{Clusters, GUARD, training_operator_crd},
-    harness::{ControlPlane, Programs, Session},
+    harness::{ControlPlane, Programs, Session, helm},
     pages::{pages, path_with},
     tests,
 };
@@ -17,7 +17,8 @@ fn every_page_that_needs_a_cluster_holds(_: &Clusters) {
     let crd = training_operator_crd().expect("the CRD");
     let plane = ControlPlane::boot(&session, &programs, &crd).expect("a control plane");
     let folder_of = |program: &Path| program.parent().expect("a folder").to_owned();
-    let path = path_with(&[&folder_of(Path::new(GUARD)), &folder_of(&programs.kubectl)]);
+    let programs = [Path::new(GUARD), &programs.kubectl, &helm().expect("Helm")].map(folder_of);
+    let path = path_with(&programs.each_ref().map(std::path::PathBuf::as_path));
     let mut names = Vec::new();
     for page in pages().iter().filter(|page| page.needs_a_cluster()) {
         let folder = session.folder().join("pages").join(page.name().replace('/', "-"));

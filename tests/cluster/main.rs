@@ -15,6 +15,7 @@ mod dry_run;
 mod edit;
 mod external_diff;
 mod forbidden_changes;
+mod install;
 mod kueue;
 mod managed;
 mod mutable_fields;
@@ -66,6 +67,12 @@ fn main() -> ExitCode {
         policy_rotation::TESTS,
         operated::TESTS,
         kueue::TESTS,
+        install::rendering::TESTS,
+        install::applying::TESTS,
+        install::permissions::TESTS,
+        install::pod_security::TESTS,
+        install::uninstalling::TESTS,
+        install::image::TESTS,
         managed::certificates::TESTS,
         managed::conditions::TESTS,
     ]
@@ -75,10 +82,14 @@ fn main() -> ExitCode {
         let clusters = Arc::clone(&clusters);
         // Without the crate's name, as libtest has it.
         let name = name.split_once("::").map_or(name, |(_, name)| name);
-        Trial::test(name, move || {
+        let trial = Trial::test(name, move || {
             test(&clusters);
             Ok(())
-        })
+        });
+        match install::image::lacking(name) {
+            Some(program) => trial.with_kind(format!("no {program} here")).with_ignored_flag(true),
+            None => trial,
+        }
     })
     .collect();
     let conclusion = libtest_mimic::run(&arguments, trials);

@@ -84,6 +84,8 @@ impl Page {
     pub(crate) fn run(&self, folder: &Path, prepare: &dyn Fn(&mut Command)) {
         copy(&Path::new(DOCS).join("examples"), &folder.join("examples"));
         copy(&Path::new(DOCS).join("schemas"), &folder.join("schemas"));
+        copy(&Path::new(DOCS).join("../manifests"), &folder.join("manifests"));
+        copy(&Path::new(DOCS).join("../charts"), &folder.join("charts"));
         for block in &self.blocks {
             let place = format!("{}:{}", self.name(), block.line);
             block.run(&place, folder, prepare);
@@ -155,7 +157,8 @@ pub(crate) fn path_with(folders: &[&Path]) -> std::ffi::OsString {
     std::env::join_paths(folders.chain(std::env::split_paths(&inherited))).expect("folders without a colon")
 }
 
-fn copy(from: &Path, to: &Path) {
+/// Copies a folder, where there is one.
+pub(crate) fn copy(from: &Path, to: &Path) {
     if !from.exists() {
         return;
     }

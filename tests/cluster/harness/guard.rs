@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::{ADMIN, ControlPlane, OWN_GUARD, Process, Session, until};
 
 /// What the project ships.
-const CONFIGURATION: &str = include_str!("../../../manifests/validatingwebhookconfiguration.yaml");
+const CONFIGURATION: &str = include_str!("../../../manifests/policies/cci/registration.yaml");
 
 /// A running guard.
 #[derive(Debug)]
@@ -88,18 +88,21 @@ impl Guard {
         Ok(Self { process, address, admin, ca_bundle: String::new() })
     }
 
-    /// Registers it as the shipped manifest does, but for where the guard is, and waits until it is asked.
+    /// Registers it as the shipped manifest does, but for where the guard is, and to be asked about every update; waits until
+    /// it is asked.
     pub(crate) fn register(&self, plane: &ControlPlane, registration: Registration) -> io::Result<()> {
         let mut configuration: Value = serde_saphyr::from_str(CONFIGURATION).map_err(io::Error::other)?;
         configuration["metadata"]["name"] = json!(registration.name);
-        let webhook = &mut configuration["webhooks"][0];
-        let path = webhook["clientConfig"]["service"]["path"].as_str().unwrap_or_default();
-        let url = format!("https://{}:{}{path}", registration.host, self.address.port());
-        webhook["clientConfig"] = json!({"url": url, "caBundle": self.ca_bundle});
-        webhook["namespaceSelector"] = match registration.only {
-            Some(namespace) => json!({"matchLabels": {"kubernetes.io/metadata.name": namespace}}),
-            None => json!({"matchExpressions": [{"key": OWN_GUARD, "operator": "DoesNotExist"}]}),
-        };
+        for webhook in configuration["webhooks"].as_array_mut().into_iter().flatten() {
+            let path = webhook["clientConfig"]["service"]["path"].as_str().unwrap_or_default();
+            let url = format!("https://{}:{}{path}", registration.host, self.address.port());
+            webhook["clientConfig"] = json!({"url": url, "caBundle": self.ca_bundle});
+            webhook["namespaceSelector"] = match registration.only {
+                Some(namespace) => json!({"matchLabels": {"kubernetes.io/metadata.name": namespace}}),
+                None => json!({"matchExpressions": [{"key": OWN_GUARD, "operator": "DoesNotExist"}]}),
+            };
+            webhook.as_object_mut().and_then(|webhook| webhook.remove("matchConditions"));
+        }
         plane.apply(&configuration.to_string())?;
         let before = self.decisions()?;
         until("the guard to be asked", || {

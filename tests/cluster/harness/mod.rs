@@ -18,7 +18,7 @@ pub(crate) use self::{
     control_plane::{ADMIN, ControlPlane, OPERATOR, OWN_GUARD, PERSON},
     guard::{Guard, Registration, make_certificates},
     operator::Operator,
-    programs::{Programs, go_missing, training_operator},
+    programs::{Programs, go_missing, helm, kubectl, training_operator},
     session::{Process, Session},
 };
 

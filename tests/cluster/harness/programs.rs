@@ -38,6 +38,14 @@ const TRAINING_OPERATOR: Module = Module {
     version_variable: None,
 };
 
+const HELM: Module = Module {
+    name: "helm",
+    go_mod: include_str!("../helm/go.mod"),
+    go_sum: include_str!("../helm/go.sum"),
+    of: "helm.sh/helm/v4",
+    version_variable: None,
+};
+
 /// A line of progress after so many compiled packages.
 const PACKAGES_A_LINE: usize = 200;
 
@@ -59,7 +67,7 @@ impl Programs {
                 etcd: CONTROL_PLANE.built("etcd", "go.etcd.io/etcd/server/v3")?,
                 kube_apiserver: CONTROL_PLANE.built("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver")?,
                 kube_controller_manager: built_controller_manager()?,
-                kubectl: CONTROL_PLANE.built("kubectl", "k8s.io/kubernetes/cmd/kubectl")?,
+                kubectl: kubectl()?,
             });
         };
         // The usual assets come without a controller manager.
@@ -88,6 +96,19 @@ fn in_assets(assets: &Path, name: &str) -> io::Result<PathBuf> {
 
 fn built_controller_manager() -> io::Result<PathBuf> {
     CONTROL_PLANE.built("kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager")
+}
+
+/// kubectl alone, for what needs no API server.
+pub(crate) fn kubectl() -> io::Result<PathBuf> {
+    match env::var_os("KUBEBUILDER_ASSETS").filter(|folder| !folder.is_empty()) {
+        Some(assets) => in_assets(Path::new(&assets), "kubectl"),
+        None => CONTROL_PLANE.built("kubectl", "k8s.io/kubernetes/cmd/kubectl"),
+    }
+}
+
+/// Helm.
+pub(crate) fn helm() -> io::Result<PathBuf> {
+    HELM.built("helm", "helm.sh/helm/v4/cmd/helm")
 }
 
 /// The training operator.

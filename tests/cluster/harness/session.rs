@@ -100,6 +100,11 @@ pub(crate) struct Process {
 }
 
 impl Process {
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it has written so far.
     pub(crate) fn output(&self) -> io::Result<String> {
         fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())

@@ -1,0 +1,203 @@
+//! The kustomize manifests and the Helm chart: what they render, and what a real API server makes of it.
+
+pub(crate) mod applying;
+mod empty_root;
+pub(crate) mod image;
+pub(crate) mod permissions;
+pub(crate) mod pod_security;
+pub(crate) mod rendering;
+pub(crate) mod uninstalling;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    harness::{ADMIN, ControlPlane, Programs, Session, helm, kubectl, until},
+    pages::copy,
+};
+
+/// The project's folder.
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+/// Name of nearly everything, and of the namespace.
+const NAME: &str = "pytorchjob-guard";
+/// The guard's account, as the API server knows it.
+const ACCOUNT: &str = "system:serviceaccount:pytorchjob-guard:pytorchjob-guard";
+
+/// A way to install the guard.
+#[derive(Debug, Clone, Copy)]
+struct Overlay {
+    name: &'static str,
+    components: [&'static str; 2],
+    /// The values with which the chart is to render the same.
+    values: &'static str,
+}
+
+const OVERLAYS: [Overlay; 3] = [
+    Overlay { name: "self-managed", components: ["self-managed", "manage-registration"], values: "" },
+    Overlay {
+        name: "cert-manager",
+        components: ["cert-manager", "manage-registration"],
+        values: "certificates=cert-manager",
+    },
+    Overlay { name: "always-ask", components: ["self-managed", "always-ask"], values: "alwaysAsk=true" },
+];
+
+impl Overlay {
+    fn folder(self) -> PathBuf {
+        Path::new(ROOT).join("manifests/overlays").join(self.name)
+    }
+
+    /// What `kubectl kustomize` renders.
+    fn objects(self) -> Vec<Value> {
+        objects(&run(Command::new(kubectl().expect("kubectl")).arg("kustomize").arg(self.folder())))
+    }
+
+    /// What it renders with another policy, composed as manifests/README.md says.
+    fn objects_with(self, policy: &str) -> Vec<Value> {
+        let folder = tempfile::tempdir().expect("a folder");
+        copy(&Path::new(ROOT).join("manifests"), &folder.path().join("manifests"));
+        let kustomization = json!({
+            "resources": ["manifests/base", format!("manifests/policies/{policy}")],
+            "components": self.components.map(|component| format!("manifests/components/{component}")),
+        });
+        fs::write(folder.path().join("kustomization.yaml"), kustomization.to_string()).expect("a file");
+        objects(&run(Command::new(kubectl().expect("kubectl")).arg("kustomize").arg(folder.path())))
+    }
+
+    /// What `helm template` renders for the same choice.
+    fn chart_objects_with(self, policy: &str) -> Vec<Value> {
+        let values = format!("{},policy={policy},namespace.create=true", self.values);
+        objects(&run(&mut template(NAME, &["--set", values.trim_start_matches(',')])))
+    }
+}
+
+/// `helm template` of the chart for that namespace.
+fn template(namespace: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(helm().expect("Helm"));
+    command.args(["template", NAME]).arg(chart()).args(["--namespace", namespace]).args(arguments);
+    command
+}
+
+fn chart() -> PathBuf {
+    Path::new(ROOT).join("charts/pytorchjob-guard")
+}
+
+/// Runs a program that must succeed, and gives what it printed.
+fn run(command: &mut Command) -> String {
+    let output = command.stdin(Stdio::null()).output().expect("it can be run");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?} failed:\n{said}");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// Runs a program that must fail, and gives what it complained about.
+fn fails(command: &mut Command) -> String {
+    let output = command.stdin(Stdio::null()).output().expect("it can be run");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(!output.status.success(), "{command:?} was to fail, but printed:\n{printed}");
+    String::from_utf8(output.stderr).expect("UTF-8")
+}
+
+/// The objects of a YAML stream, in an order that does not depend on who wrote it.
+fn objects(yaml: &str) -> Vec<Value> {
+    let mut objects: Vec<Value> = serde_saphyr::from_multiple(yaml).expect("YAML");
+    objects.retain(|object| !object.is_null());
+    objects.sort_by_key(identity);
+    objects
+}
+
+/// What tells an object from all others.
+fn identity(object: &Value) -> String {
+    let part = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let metadata = &object["metadata"];
+    [&object["apiVersion"], &object["kind"], &metadata["namespace"], &metadata["name"]].map(part).join(" ")
+}
+
+/// Shows that the same objects are on both sides, member by member.
+fn assert_same(left: &[Value], right: &[Value], context: &str) {
+    let identities = |objects: &[Value]| objects.iter().map(identity).collect::<Vec<_>>();
+    assert_eq!(identities(left), identities(right), "{context}");
+    for (left, right) in left.iter().zip(right) {
+        assert!(left == right, "{context}: {} differs:\n{left:#}\n{right:#}", identity(left));
+    }
+}
+
+/// The one object of that kind.
+fn the<'a>(objects: &'a [Value], kind: &str) -> &'a Value {
+    let of_kind: Vec<_> = objects.iter().filter(|object| object["kind"] == kind).collect();
+    let [object] = of_kind[..] else { panic!("{} objects of kind {kind}", of_kind.len()) };
+    object
+}
+
+/// A control plane without a guard, and with cert-manager's kinds: their schemas are left out, so they take anything.
+#[derive(Debug)]
+struct Bare {
+    plane: ControlPlane,
+    session: std::sync::Arc<Session>,
+}
+
+impl Bare {
+    fn boot() -> Self {
+        let programs = Programs::find_or_build().expect("a control plane");
+        let session = Session::start().expect("a session");
+        let crd = Path::new(crate::cluster::HERE).join("crds/cci.yaml");
+        let plane = ControlPlane::boot(&session, &programs, &crd).expect("a control plane");
+        let bare = Self { plane, session };
+        for (kind, plural) in [("Issuer", "issuers"), ("Certificate", "certificates")] {
+            bare.plane.apply(&cert_managers(kind, plural).to_string()).expect("a CRD");
+            let name = format!("crd/{plural}.cert-manager.io");
+            bare.kubectl(&["wait", "--for=create", &name]);
+            bare.kubectl(&["wait", "--for=jsonpath={.status.acceptedNames.kind}", &name]);
+            bare.kubectl(&["wait", "--for=condition=Established", &name]);
+        }
+        bare
+    }
+
+    /// kubectl as the admin; it must succeed.
+    fn kubectl(&self, arguments: &[&str]) -> String {
+        run(self.plane.kubectl(ADMIN).args(arguments))
+    }
+
+    /// Applies an overlay, and waits until the API server knows the rights it gives: it hears of them a little later.
+    fn apply(&self, overlay: Overlay) {
+        self.kubectl(&["apply", "-k", &overlay.folder().display().to_string()]);
+        self.wait_for_rights(overlay);
+    }
+
+    fn wait_for_rights(&self, overlay: Overlay) {
+        let secret = (overlay.name != "cert-manager").then_some("secret/pytorchjob-guard-ca");
+        for what in secret.into_iter().chain(["validatingwebhookconfiguration/pytorchjob-guard"]) {
+            let account = format!("--as={ACCOUNT}");
+            let can = ["auth", "can-i", "patch", what, "--quiet", &account, "--namespace", NAME];
+            let may = || Ok(self.plane.kubectl(ADMIN).args(can).output()?.status.success().then_some(()));
+            until("the guard's rights", may).expect("the guard has its rights");
+        }
+    }
+
+    /// An object as the API server has it.
+    fn get(&self, arguments: &[&str]) -> Value {
+        let json = self.kubectl(&[&["get", "--output=json"], arguments].concat());
+        serde_json::from_str(&json).expect("JSON")
+    }
+}
+
+/// The CRD of one of cert-manager's kinds, but for the schema.
+fn cert_managers(kind: &str, plural: &str) -> Value {
+    let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": format!("{plural}.cert-manager.io")},
+        "spec": {
+            "group": "cert-manager.io",
+            "names": {"kind": kind, "plural": plural},
+            "scope": "Namespaced",
+            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}}],
+        },
+    })
+}

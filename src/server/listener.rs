@@ -27,9 +27,17 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Accepts and serves until the server closes its listener.
+///
+/// Until there is a certificate to serve, connections wait in the system's queue. A replica whose container was started again is
+/// called before anybody has heard of its end: those calls then succeed a little later, and do not fail for a certificate
+/// that nobody trusts.
 pub(super) async fn serve(listener: TcpListener, state: Arc<State>) {
     let mut phases = state.phase.subscribe();
     let mut pauses = Pauses::default();
+    tokio::select! {
+        () = reached(&mut phases, Phase::Closing) => return,
+        () = state.certificate() => {}
+    }
     loop {
         let accepted = tokio::select! {
             biased;

@@ -122,6 +122,7 @@ pub async fn bind(config: Config) -> Result<Bound, ServerError> {
         Some(cluster) => Some(Caretaker::new(cluster, Arc::clone(&gate)).await?),
         None => None,
     };
+    let is_managed = matches!(config.tls, TlsSource::Managed);
     let (tls_reloader, identity) = match config.tls {
         TlsSource::Files(files) => {
             let (reloader, identity) = TlsReloader::start(files)?;
@@ -139,6 +140,9 @@ pub async fn bind(config: Config) -> Result<Bound, ServerError> {
     let state = State::new(config.limits, config.deadlines, policy, identity.config, standing, metrics);
     state.metrics.serves_until(identity.validity);
     state.tell_ready();
+    if is_managed {
+        state.awaits_certificate();
+    }
     Ok(Bound {
         address,
         admin_address,

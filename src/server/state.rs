@@ -33,6 +33,8 @@ pub(super) struct State {
     draining: AtomicBool,
     crowded: AtomicBool,
     tls: Swap<ServerConfig>,
+    /// Whether there is a certificate that callers can trust.
+    has_certificate: watch::Sender<bool>,
     policy: Swap<Policy>,
     standing: Swap<Standing>,
 }
@@ -57,6 +59,7 @@ impl State {
             draining: AtomicBool::new(false),
             crowded: AtomicBool::new(false),
             tls: Swap::new(tls),
+            has_certificate: watch::Sender::new(true),
             policy: Swap::new(Arc::new(policy)),
             standing: Swap::new(Arc::new(standing)),
         }
@@ -123,6 +126,18 @@ impl State {
 
     pub(super) fn set_tls(&self, config: Arc<ServerConfig>) {
         self.tls.set(config);
+        self.has_certificate.send_replace(true);
+    }
+
+    /// Says that nobody trusts the certificate that is there: connections wait for the next one.
+    pub(super) fn awaits_certificate(&self) {
+        self.has_certificate.send_replace(false);
+    }
+
+    /// Waits until there is a certificate that callers can trust.
+    pub(super) async fn certificate(&self) {
+        // The error would say that the state is gone, which is what this is called on.
+        let _ = self.has_certificate.subscribe().wait_for(|has| *has).await;
     }
 
     pub(super) fn advance(&self, phase: Phase) {

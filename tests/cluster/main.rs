@@ -3,7 +3,9 @@
 mod cluster;
 #[path = "../monitoring/mod.rs"]
 mod dashboards;
+#[allow(dead_code, reason = "the tests of an installed guard need more of it")]
 mod harness;
+#[allow(dead_code, reason = "other tests need more of it")]
 #[path = "../docs/mod.rs"]
 mod pages;
 mod rotation;

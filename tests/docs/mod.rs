@@ -71,6 +71,19 @@ impl Page {
         self.path.strip_prefix(DOCS).unwrap_or(&self.path).display().to_string()
     }
 
+    /// The page that a newcomer sees first.
+    pub(crate) fn readme() -> Self {
+        Self::read(Path::new(DOCS).join("../README.md"))
+    }
+
+    /// The blocks that install the guard, to be run in this folder, which gets what they name.
+    pub(crate) fn installations(&self, folder: &Path) -> Vec<Installation<'_>> {
+        copy(&Path::new(DOCS).join("../manifests"), &folder.join("manifests"));
+        copy(&Path::new(DOCS).join("../charts"), &folder.join("charts"));
+        let installs = |block: &&Block| block.words.iter().any(|word| word == "installed");
+        self.blocks.iter().filter(installs).map(|block| Installation { page: self, block }).collect()
+    }
+
     /// What stands on the page.
     pub(crate) fn text(&self) -> String {
         fs::read_to_string(&self.path).expect("a page")
@@ -100,6 +113,20 @@ impl Page {
             let place = format!("{}:{}", self.name(), block.line);
             block.run(&place, folder, prepare);
         }
+    }
+}
+
+/// A way to install the guard.
+#[derive(Debug)]
+pub(crate) struct Installation<'p> {
+    page: &'p Page,
+    block: &'p Block,
+}
+
+impl Installation<'_> {
+    /// Does what the block says.
+    pub(crate) fn run(&self, folder: &Path, prepare: &dyn Fn(&mut Command)) {
+        self.block.run(&format!("{}:{}", self.page.name(), self.block.line), folder, prepare);
     }
 }
 

@@ -12,6 +12,7 @@ mod jobs;
 mod lifecycle;
 mod metrics;
 mod monitoring;
+#[allow(dead_code, reason = "other tests need more of it")]
 #[path = "../docs/mod.rs"]
 mod pages;
 mod peers;

@@ -53,7 +53,17 @@ pub(crate) struct ControlPlane {
 impl ControlPlane {
     /// Boots one with the CRD and without controllers.
     pub(crate) fn boot(session: &Arc<Session>, programs: &Programs, crd: &Path) -> io::Result<Self> {
-        let mut plane = Self::start(session, programs, session.folder().to_owned())?;
+        Self::boot_with(session, programs, crd, &[])
+    }
+
+    /// Boots one whose API server has further options; of an option that is given twice the last one counts.
+    pub(crate) fn boot_with(
+        session: &Arc<Session>,
+        programs: &Programs,
+        crd: &Path,
+        options: &[&str],
+    ) -> io::Result<Self> {
+        let mut plane = Self::start(session, programs, session.folder().to_owned(), options)?;
         until("the API server", || {
             plane.api_server.must_run()?;
             let ready = plane.kubectl(ADMIN).args(["get", "--raw=/readyz"]).output()?;
@@ -75,7 +85,7 @@ impl ControlPlane {
     }
 
     /// Starts etcd and the API server.
-    fn start(session: &Arc<Session>, programs: &Programs, folder: PathBuf) -> io::Result<Self> {
+    fn start(session: &Arc<Session>, programs: &Programs, folder: PathBuf, options: &[&str]) -> io::Result<Self> {
         let (etcd_socket, peer_socket) = (socket_url(&folder, "etcd"), socket_url(&folder, "peer"));
         let etcd = session.spawn(
             folder.join("etcd.log"),
@@ -107,7 +117,8 @@ impl ControlPlane {
                 .arg(option("--service-account-key-file=", &folder.join("tokens.pub")))
                 .arg(option("--service-account-signing-key-file=", &folder.join("tokens.key")))
                 .arg(option("--audit-policy-file=", &folder.join("audit-policy.json")))
-                .arg(option("--audit-log-path=", &folder.join("audit.log"))),
+                .arg(option("--audit-log-path=", &folder.join("audit.log")))
+                .args(options),
         )?;
         let plane =
             Self { controllers: None, api_server, _etcd: etcd, kubectl: programs.kubectl.clone(), folder, port };
@@ -117,14 +128,29 @@ impl ControlPlane {
 
     /// Starts the garbage collector and the namespace controller. They know the CRDs that are there by then.
     pub(crate) fn start_controllers(&mut self, session: &Arc<Session>, programs: &Programs) -> io::Result<()> {
+        let names = ["garbage-collector-controller", "namespace-controller"];
+        self.start_these_controllers(session, programs, &names, &[])
+    }
+
+    /// Starts the controllers with these names, with further options.
+    pub(crate) fn start_these_controllers(
+        &mut self,
+        session: &Arc<Session>,
+        programs: &Programs,
+        names: &[&str],
+        options: &[&str],
+    ) -> io::Result<()> {
         let kubeconfig = self.kubeconfig_of(CONTROLLER_MANAGER)?;
         self.controllers = Some(
             session.spawn(
                 self.folder.join("kube-controller-manager.log"),
                 Command::new(&programs.kube_controller_manager)
-                    .args(["--controllers=garbage-collector-controller,namespace-controller"])
+                    .arg(format!("--controllers={}", names.join(",")))
                     .args(["--use-service-account-credentials", "--leader-elect=false", "--secure-port=0"])
-                    .arg(option("--kubeconfig=", &kubeconfig)),
+                    // What pods are told to trust.
+                    .arg(option("--root-ca-file=", &self.ca()))
+                    .arg(option("--kubeconfig=", &kubeconfig))
+                    .args(options),
             )?,
         );
         Ok(())
@@ -193,6 +219,11 @@ impl ControlPlane {
         Ok(kubeconfig)
     }
 
+    /// The certificate that clients of the API server trust.
+    fn ca(&self) -> PathBuf {
+        self.folder.join("tls/apiserver.crt")
+    }
+
     /// Where the API server is.
     pub(crate) fn address(&self) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
@@ -209,7 +240,7 @@ impl ControlPlane {
         let cluster = json!({
             "server": format!("https://127.0.0.1:{}", self.port),
             // It signs for itself.
-            "certificate-authority": self.folder.join("tls/apiserver.crt"),
+            "certificate-authority": self.ca(),
         });
         json!({
             "apiVersion": "v1",

@@ -9,7 +9,7 @@ use std::{
     io::{self, Write as _},
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
-    process::{Child, ChildStdin, Command, Stdio},
+    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
 };
 
@@ -108,6 +108,22 @@ impl Process {
     /// What it has written so far.
     pub(crate) fn output(&self) -> io::Result<String> {
         fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Sends it a signal, named as `kill` names it; one that has ended gets none.
+    pub(crate) fn signal(&mut self, name: &str) -> io::Result<()> {
+        // Until it is waited for, its number cannot be another's.
+        if self.ending()?.is_some() {
+            return Ok(());
+        }
+        let mut kill = Command::new("sh");
+        kill.args(["-c", "kill -\"$1\" \"$2\"", "kill", name]).arg(self.child.id().to_string());
+        if kill.status()?.success() { Ok(()) } else { Err(io::Error::other(format!("cannot send {name}"))) }
+    }
+
+    /// How it ended, where it is no longer running.
+    pub(crate) fn ending(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.child.try_wait()
     }
 
     /// An error, with its last words, when it is no longer running.

@@ -1,0 +1,56 @@
+//! A replica that ends without a word.
+
+use crate::{
+    api::Refusal,
+    arena::{Arena, Arenas},
+    harness::until,
+    load::Load,
+    overlay::{Overlay, REPLICAS},
+    tests,
+};
+
+tests![fails_only_calls_to_a_replica_that_is_killed];
+
+/// How a call ends whose connection breaks, where the API server does not say which one it was.
+const BROKEN: [&str; 2] = [": EOF", ": http: server closed idle connection"];
+
+fn fails_only_calls_to_a_replica_that_is_killed(arenas: &Arenas, overlay: Overlay) {
+    let arena = arenas.with(overlay);
+    Load::on(arena, |load| {
+        let victim = busiest(arena, load);
+        let address = arena.kubelet.pods()[&victim];
+        load.take().lost_nothing();
+        arena.kubelet.signal(&victim, "KILL").expect("it runs");
+        until("the container to be started again", || {
+            let pods = arena.pod_objects();
+            let restarted = |count: &serde_json::Value| count.as_u64() > Some(0);
+            let pod = pods.iter().find(|pod| pod["metadata"]["name"] == *victim);
+            Ok(pod.filter(|pod| restarted(&pod["status"]["containerStatuses"][0]["restartCount"])).map(|_| ()))
+        })
+        .expect("the kubelet starts it again");
+        arena.await_pods(REPLICAS);
+        let meanwhile = load.take();
+        eprintln!("{overlay}, a replica killed: {}", meanwhile.summary());
+        meanwhile.let_nothing_pass();
+        if overlay.has_conditions() {
+            meanwhile.lost_no_update();
+        }
+        let is_to_victim = |refusal: &&Refusal| {
+            let message = &refusal.message;
+            refusal.code == 500
+                && message.contains("failed calling webhook")
+                && (message.contains(&address.to_string()) || BROKEN.iter().any(|broken| message.ends_with(broken)))
+        };
+        let others: Vec<&Refusal> = meanwhile.failures().filter(|refusal| !is_to_victim(refusal)).collect();
+        assert!(others.is_empty(), "only calls to {victim} at {address} were to fail, but: {others:?}");
+        load.round().lost_nothing();
+    });
+}
+
+/// The replica that answers the most, so that there is something to break.
+fn busiest(arena: &Arena, load: &Load) -> String {
+    let before = arena.decisions();
+    load.another_round();
+    let done = arena.decisions().into_iter().map(|(pod, count)| (count - before.get(&pod).unwrap_or(&0.0), pod));
+    done.max_by(|one, other| one.0.total_cmp(&other.0)).expect("there are replicas").1
+}

@@ -142,8 +142,10 @@ impl Kept {
             Validity::of_chain(std::slice::from_ref(certificate)).is_ok_and(|validity| validity.ends() > now)
         };
         let all = certificates(&self.bundle()).unwrap_or_default();
-        let armoured =
-            |certificate: &CertificateDer<'_>| pem::encode(&pem::Pem::new("CERTIFICATE", certificate.to_vec()));
+        let armoured = |certificate: &CertificateDer<'_>| {
+            let lines = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
+            pem::encode_config(&pem::Pem::new("CERTIFICATE", certificate.to_vec()), lines)
+        };
         all.iter().filter(|certificate| is_good(certificate)).map(armoured).collect()
     }
 

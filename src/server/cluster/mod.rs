@@ -169,6 +169,8 @@ impl Caretaker {
         let mut next = Instant::now() + CALL_INTERVAL;
         let now = SystemTime::now();
         self.quiet.look(&self.registration, &state.policy(), self.gate.waiting().as_ref());
+        // Before anything that waits for the API server.
+        self.renew_leaf(state, now);
         if self.is_write_due(state, now) {
             if Instant::now() >= self.write_again_at {
                 let written = timeout(DEADLINE, self.write(state, now)).await.unwrap_or(Err(WriteError::TooSlow));

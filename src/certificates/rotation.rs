@@ -158,12 +158,18 @@ impl Kept {
 
     /// The CAs that a client has to trust, PEM: the one that signs, and those before it.
     pub(crate) fn bundle(&self) -> String {
-        format!("{}{}", self.authority.cert_pem(), self.previous)
+        // Who brought a CA of their own may have left out the last newline.
+        format!("{}\n{}", self.authority.cert_pem().trim_end(), self.previous)
     }
 
     /// The certificate of the CA that signs, PEM.
     pub(crate) fn ca(&self) -> &str {
         self.authority.cert_pem()
+    }
+
+    /// When the CA that signs is good.
+    pub(crate) fn validity(&self) -> Option<Validity> {
+        Validity::of_pem(self.ca().as_bytes()).ok()
     }
 
     /// When the CA that signs ends.

@@ -6,6 +6,9 @@ use clap::Args;
 
 use super::serve::{deadline, duration};
 
+/// What nobody lives to see; a clock can still be told it.
+const LONGEST: Duration = Duration::from_hours(24 * 365 * 100);
+
 /// The arguments of `serve` about the cluster. Each is read from the environment as well.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "In a cluster")]
@@ -19,7 +22,7 @@ pub struct ClusterArgs {
     pub manage_registration: bool,
     /// How long all has to be quiet before its conditions are loosened: longer than it takes until every replica has a new
     /// policy.
-    #[arg(long, value_name = "DURATION", env = "PYTORCHJOB_GUARD_REGISTRATION_SETTLE", default_value = "2m", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", env = "PYTORCHJOB_GUARD_REGISTRATION_SETTLE", default_value = "2m", value_parser = settle)]
     pub registration_settle: Duration,
     /// Keep a CA in a Secret and in the registration's caBundle, and sign the serving certificate with it.
     #[arg(long, env = "PYTORCHJOB_GUARD_MANAGE_CERTS", requires_all = ["registration", "service", "secret"])]
@@ -31,11 +34,23 @@ pub struct ClusterArgs {
     #[arg(long, value_name = "NAME", env = "PYTORCHJOB_GUARD_SECRET")]
     pub secret: Option<String>,
     /// How long a serving certificate is good for. It is renewed when two thirds of that have passed.
-    #[arg(long, value_name = "DURATION", env = "PYTORCHJOB_GUARD_LEAF_LIFETIME", default_value = "1day", value_parser = deadline)]
+    #[arg(long, value_name = "DURATION", env = "PYTORCHJOB_GUARD_LEAF_LIFETIME", default_value = "1day", value_parser = lifetime)]
     pub leaf_lifetime: Duration,
     /// How long a CA is good for. It is renewed when two thirds of that have passed.
-    #[arg(long, value_name = "DURATION", env = "PYTORCHJOB_GUARD_CA_LIFETIME", default_value = "365days", value_parser = deadline)]
+    #[arg(long, value_name = "DURATION", env = "PYTORCHJOB_GUARD_CA_LIFETIME", default_value = "365days", value_parser = lifetime)]
     pub ca_lifetime: Duration,
+}
+
+fn settle(text: &str) -> Result<Duration, String> {
+    duration(text).and_then(not_too_long)
+}
+
+fn lifetime(text: &str) -> Result<Duration, String> {
+    deadline(text).and_then(not_too_long)
+}
+
+fn not_too_long(given: Duration) -> Result<Duration, String> {
+    if given > LONGEST { Err("a hundred years is the most".to_owned()) } else { Ok(given) }
 }
 
 /// `NAMESPACE/NAME`

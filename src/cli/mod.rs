@@ -24,7 +24,8 @@ pub use self::{
 
 /// Keeps updates of Kubeflow PyTorchJobs to the fields a running training job may change.
 #[derive(Debug, Parser)]
-#[command(name = "pytorchjob-guard", version, about, max_term_width = 100)]
+// Of an option that is given twice the last counts: whoever adds one to a manifest need not take out the one before.
+#[command(name = "pytorchjob-guard", version, about, max_term_width = 100, args_override_self = true)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

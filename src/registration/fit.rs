@@ -64,7 +64,7 @@ pub(crate) fn misfits(
         }
     }
     for webhook in webhooks {
-        if !policy.resources.iter().any(|resource| PARTS.iter().any(|part| covers(webhook, resource, *part))) {
+        if !is_asked(webhook, policy) {
             continue;
         }
         let own = conditions_of(webhook, policy);
@@ -78,6 +78,9 @@ pub(crate) fn misfits(
 
 /// The conditions under which the webhook asks about whatever one of the policies would refuse, where those it has do not.
 pub(crate) fn tightened(webhook: &ValidatingWebhook, policies: &[&Policy]) -> Option<Vec<MatchCondition>> {
+    if !policies.iter().any(|policy| is_asked(webhook, policy)) {
+        return None;
+    }
     let own: Vec<_> = policies.iter().map(|policy| conditions_of(webhook, policy)).collect();
     let present = conditions(webhook);
     let kept: Vec<_> =
@@ -87,15 +90,28 @@ pub(crate) fn tightened(webhook: &ValidatingWebhook, policies: &[&Policy]) -> Op
 
 /// The conditions that follow from the policy, where the webhook has others.
 pub(crate) fn exact(webhook: &ValidatingWebhook, policy: &Policy) -> Option<Vec<MatchCondition>> {
+    if !is_asked(webhook, policy) {
+        return None;
+    }
     let own = conditions_of(webhook, policy);
     let present = conditions(webhook);
     let is_exact = own.len() == present.len() && own.iter().all(|condition| is_among(condition, present));
     (!is_exact).then_some(own)
 }
 
+/// Whether the webhook is about anything that the policy is about: in a configuration of several, some may be others'.
+fn is_asked(webhook: &ValidatingWebhook, policy: &Policy) -> bool {
+    policy.resources.iter().any(|resource| PARTS.iter().any(|part| covers(webhook, resource, *part)))
+}
+
 /// The conditions that follow from the policy for what this webhook is asked about. A webhook for objects and their scale
-/// alike can have none, for they differ.
+/// alike can have none, for they differ; nor can one for more than updates, for they compare two objects, and where there is
+/// but one they would end in an error and refuse.
 fn conditions_of(webhook: &ValidatingWebhook, policy: &Policy) -> Vec<MatchCondition> {
+    let mut operations = webhook.rules.iter().flatten().flat_map(|rule| rule.operations.iter().flatten());
+    if operations.any(|operation| operation != "UPDATE") {
+        return Vec::new();
+    }
     let covers = |part| policy.resources.iter().any(|resource| covers(webhook, resource, part));
     match (covers(Part::Object), covers(Part::Scale)) {
         (true, false) => match_conditions(policy, Part::Object),

@@ -82,9 +82,11 @@ fn ready(state: &State) -> Response<Full<Bytes>> {
     if let Some(reason) = state.unready() {
         return text(StatusCode::SERVICE_UNAVAILABLE, reason);
     }
-    let warnings = state.standing();
-    let warnings =
-        warnings.misfits.iter().flatten().map(|misfit| format!("\nwarning: updates get past the guard: {misfit}"));
+    let standing = state.standing();
+    let misfits = standing.misfits.iter().flatten();
+    let misfits = misfits.map(|misfit| format!("\nwarning: updates get past the guard: {misfit}"));
+    let problem = standing.problem.iter().map(|problem| format!("\nwarning: the CA is not kept: {problem}"));
+    let warnings = misfits.chain(problem);
     text(StatusCode::OK, std::iter::once("ok".to_owned()).chain(warnings).collect::<String>())
 }
 

@@ -138,7 +138,7 @@ pub async fn bind(config: Config) -> Result<Bound, ServerError> {
     let metrics = Metrics::new(policy.name(), caretaker.is_some());
     let standing = if caretaker.is_some() { Standing::unknown() } else { Standing::alone() };
     let state = State::new(config.limits, config.deadlines, policy, identity.config, standing, metrics);
-    state.metrics.serves_until(identity.validity);
+    state.metrics.serves(identity.validity);
     state.tell_ready();
     if is_managed {
         state.awaits_certificate();
@@ -160,9 +160,22 @@ pub async fn bind(config: Config) -> Result<Bound, ServerError> {
 
 async fn listen(flag: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServerError> {
     let failed = |source| ServerError::Bind { flag, address, source };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let listener = match TcpListener::bind(address).await {
+        // Every address of both families was meant; this machine has but the older one.
+        Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED && lacks_ipv6(&error) => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+        }
+        bound => bound,
+    };
+    let listener = listener.map_err(failed)?;
     let real = listener.local_addr().map_err(failed)?;
     Ok((listener, real))
+}
+
+/// Whether the system has no IPv6: not compiled in, or turned off.
+fn lacks_ipv6(error: &io::Error) -> bool {
+    const EAFNOSUPPORT: i32 = 97;
+    error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(EAFNOSUPPORT)
 }
 
 impl Bound {

@@ -85,12 +85,19 @@ impl State {
         if let Some(misfits) = &standing.misfits
             && before.misfits != standing.misfits
         {
-            self.metrics.fits(misfits.is_empty());
+            self.metrics.cluster.registration_fits(misfits.is_empty());
             if misfits.is_empty() {
                 info!("the registration fits the policy");
             } else {
                 let misfits = misfits.join("; ");
                 warn!(misfits, "the registration does not fit the policy: updates get past the guard");
+            }
+        }
+        if before.problem != standing.problem {
+            if let Some(problem) = &standing.problem {
+                warn!(problem, "the CA is not kept; the one in memory goes on signing");
+            } else {
+                info!("the CA is kept again");
             }
         }
         self.standing.set(Arc::new(standing));

@@ -18,7 +18,7 @@ use super::{
     view::{self, Caller, Seen},
 };
 use crate::{
-    certificates::{CertificateError, Kept, Names, Signed},
+    certificates::{CertificateError, Kept, Names, Signed, Validity},
     registration::ServiceName,
     server::config::ManagedCertificates,
 };
@@ -165,7 +165,8 @@ impl Certificates {
             |signer: &&Kept| signer.ends() > now && !since.is_some_and(|since| since >= OVERLAP || !trusts(signer));
         let signer = self.signer.as_ref().filter(goes_on).unwrap_or(kept);
         let is_due = |leaf: &Signed| leaf.ca != signer.ca() || now >= leaf.renewed_at;
-        if !self.leaf.as_ref().is_none_or(is_due) {
+        // A CA that is over signs nothing that anybody would take.
+        if !self.leaf.as_ref().is_none_or(|leaf| is_due(leaf) && signer.ends() > now) {
             return Ok(None);
         }
         let leaf = signer.sign(&self.names, self.config.lifetimes, now)?;
@@ -189,9 +190,14 @@ impl Certificates {
         self.leaf.is_none().then(|| self.problem.clone().unwrap_or_else(waits))
     }
 
-    /// When the CA that signs ends.
-    pub(super) fn ca_ends(&self) -> Option<SystemTime> {
-        self.kept.as_ref().map(Kept::ends)
+    /// When the CA that signs is good.
+    pub(super) fn ca_validity(&self) -> Option<Validity> {
+        self.kept.as_ref().and_then(Kept::validity)
+    }
+
+    /// Whether the Secret holds a CA or waits for one; unknown before it was seen.
+    pub(super) fn is_kept(&self) -> Option<bool> {
+        (!matches!(self.secret, Seen::NotYet)).then_some(self.problem.is_none())
     }
 
     /// When the next certificate is due, or the next CA, or the change from one to the other.

@@ -105,6 +105,8 @@ pub(super) struct Caretaker {
     pause: Option<Duration>,
     write_again_at: Instant,
     trouble: Option<String>,
+    /// When the API server was last asked whether the trouble is over.
+    asked: Option<Instant>,
 }
 
 impl Caretaker {
@@ -129,6 +131,7 @@ impl Caretaker {
             pause: None,
             write_again_at: Instant::now(),
             trouble: None,
+            asked: None,
         })
     }
 
@@ -155,10 +158,16 @@ impl Caretaker {
                     Err(error) => self.failed(&state, &error),
                 },
                 Some(event) = secrets.next() => match event {
-                    Ok(secret) => if let Some(certificates) = &mut self.certificates { certificates.saw(secret) },
+                    Ok(secret) => {
+                        if let Some(certificates) = &mut self.certificates {
+                            certificates.saw(secret);
+                        }
+                        self.succeeded();
+                    }
                     Err(error) => self.failed(&state, &error),
                 },
-                _ = waiting.changed() => {}
+                // A policy that waits does not wait for what failed before.
+                _ = waiting.changed() => self.write_again_at = Instant::now(),
                 () = sleep_until(next) => {}
             }
         }
@@ -178,11 +187,14 @@ impl Caretaker {
                     self.write_failed(state, &error);
                 } else {
                     self.pause = None;
+                    // Whoever undoes what is written is not to be fought at full speed.
+                    self.write_again_at = Instant::now() + FIRST_PAUSE;
                     self.succeeded();
                 }
             }
-            next = next.min(self.write_again_at);
+            next = next.min(self.write_again_at.max(Instant::now() + FIRST_PAUSE));
         }
+        self.see_the_end_of_trouble().await;
         self.quiet.look(&self.registration, &state.policy(), self.gate.waiting().as_ref());
         self.renew_leaf(state, now);
         self.call_ourselves(address).await;
@@ -207,18 +219,18 @@ impl Caretaker {
     /// Whether something of ours is not as it should be, as far as can be told from what was seen.
     fn is_write_due(&self, state: &State, now: SystemTime) -> bool {
         let certificates_due = self.certificates.as_ref().is_some_and(|certificates| certificates.is_due(now));
-        certificates_due || self.patch_for(state).is_some()
+        certificates_due || self.patch_for(state, true).is_some()
     }
 
-    fn patch_for(&self, state: &State) -> Option<(serde_json::Value, patch::Changes)> {
+    /// What is to be written to the registration. A bundle is made only of a Secret that is `known`.
+    fn patch_for(&self, state: &State, known: bool) -> Option<(serde_json::Value, patch::Changes)> {
         let registration = self.registration.there()?;
         let policy = state.policy();
         let waiting = self.gate.waiting();
         let is_quiet = self.loosened_at().is_some_and(|at| at <= Instant::now()) && waiting.is_none();
         let wanted = Wanted {
             service: self.config.service.as_ref(),
-            // What the Secret really holds now: a bundle is not made from memory.
-            bundle: self.certificates.as_ref().and_then(Certificates::bundle),
+            bundle: self.certificates.as_ref().filter(|_| known).and_then(Certificates::bundle),
             conditions: self.config.conditions.map(|_| {
                 if is_quiet {
                     Conditions::Are(&policy)
@@ -238,17 +250,19 @@ impl Caretaker {
     /// in this bundle and not in this Secret is one that was given up, and not one that we have yet to hear of.
     async fn write(&mut self, state: &State, now: SystemTime) -> Result<(), WriteError> {
         let registration = self.registrations.get_opt(&self.config.registration).await?;
-        if let Some(certificates) = &mut self.certificates {
-            certificates.write(now).await?;
-        }
+        // Trouble with the Secret must not keep conditions from being tightened.
+        let secret = match &mut self.certificates {
+            Some(certificates) => certificates.write(now).await,
+            None => Ok(()),
+        };
         self.registration = registration.into();
         // What was quiet for long may just have been changed.
         self.quiet.look(&self.registration, &state.policy(), self.gate.waiting().as_ref());
-        let Some((patch, changes)) = self.patch_for(state) else { return Ok(()) };
+        let Some((patch, changes)) = self.patch_for(state, secret.is_ok()) else { return secret };
         let params = PatchParams { field_manager: Some("pytorchjob-guard".to_owned()), ..PatchParams::default() };
         let patched = self.registrations.patch(&self.config.registration, &params, &Patch::Strategic(patch)).await?;
         self.registration = Seen::There(Box::new(patched));
-        state.metrics.registration_updated("success");
+        state.metrics.cluster.registration_updated("success");
         let (name, policy) = (&self.config.registration, state.policy());
         if changes.bundle {
             info!(registration = name, "put the CAs of the Secret into caBundle");
@@ -256,7 +270,7 @@ impl Caretaker {
         if changes.conditions {
             info!(registration = name, policy = policy.name(), "brought the conditions in step with the policy");
         }
-        Ok(())
+        secret
     }
 
     fn write_failed(&mut self, state: &State, error: &WriteError) {
@@ -265,12 +279,25 @@ impl Caretaker {
         if matches!(error, WriteError::Api(kube::Error::Api(status)) if status.code == 409) {
             // Another replica was faster. What it wrote may be all there was to do.
             debug!("somebody else wrote first");
-            state.metrics.registration_updated("conflict");
+            state.metrics.cluster.registration_updated("conflict");
             return;
         }
         self.pause = Some(pause);
-        state.metrics.registration_updated("error");
+        state.metrics.cluster.registration_updated("error");
         self.failed(state, error);
+    }
+
+    /// A watch that goes on where it was says nothing of it. So the API server is asked.
+    async fn see_the_end_of_trouble(&mut self) {
+        if self.trouble.is_none() || self.asked.is_some_and(|asked| asked.elapsed() < CALL_INTERVAL) {
+            return;
+        }
+        self.asked = Some(Instant::now());
+        let answer = timeout(DEADLINE, self.registrations.get_opt(&self.config.registration)).await;
+        if let Ok(Ok(registration)) = answer {
+            self.registration = registration.into();
+            self.succeeded();
+        }
     }
 
     fn succeeded(&mut self) {
@@ -281,7 +308,7 @@ impl Caretaker {
 
     /// Counts a failure, and says it if it is not the one before.
     fn failed(&mut self, state: &State, error: &dyn std::error::Error) {
-        state.metrics.api_server_errors.inc();
+        state.metrics.cluster.api_server_errors.inc();
         let trouble = causes(error);
         if self.trouble.as_ref() != Some(&trouble) {
             warn!(error = trouble, "the cluster cannot be looked after; what is in memory goes on serving");
@@ -341,17 +368,21 @@ impl Caretaker {
             return;
         }
         if callers.is_empty() {
-            ready = Err(format!("no webhook of {} leads here", self.config.registration));
+            // As good as gone.
+            ready = self.ready.clone().map_err(|_| format!("no webhook of {} leads here", self.config.registration));
         }
         for Caller { host, bundle } in &callers {
             match self_call::call(address, host, bundle, &self.provider).await {
-                Outcome::Verified => {}
                 Outcome::Refused(problem) => {
                     let name = &self.config.registration;
                     ready = Err(format!("API servers that go by {name} would not trust us: {problem}"));
                 }
                 // The next call may tell. Until then it is as it was.
-                Outcome::Unknown => ready = self.ready.clone(),
+                Outcome::Unknown if ready.is_ok() => {
+                    ready = self.ready.clone().map_err(|_| "a call to ourselves was not answered yet".to_owned());
+                }
+                // The call before this one said enough.
+                Outcome::Verified | Outcome::Unknown => {}
             }
         }
         if let Some(problem) = self.certificates.as_ref().and_then(Certificates::problem)
@@ -394,14 +425,18 @@ impl Caretaker {
             }
             Seen::NotYet => None,
         };
-        let ends = match &self.certificates {
-            Some(certificates) => certificates.ca_ends(),
-            None => view::last_end(&callers(&self.registration, &self.config)),
+        let ca = match &self.certificates {
+            Some(certificates) => certificates.ca_validity(),
+            None => view::longest(&callers(&self.registration, &self.config)),
         };
-        if let Some(ends) = ends {
-            state.metrics.ca_ends(ends);
+        if let Some(validity) = ca {
+            state.metrics.cluster.ca_is(validity);
         }
-        state.set_standing(Standing { ready: self.ready.clone(), misfits });
+        if let Some(kept) = self.certificates.as_ref().and_then(Certificates::is_kept) {
+            state.metrics.cluster.ca_is_kept(kept);
+        }
+        let problem = self.certificates.as_ref().and_then(Certificates::problem).map(str::to_owned);
+        state.set_standing(Standing { ready: self.ready.clone(), misfits, problem });
     }
 }
 

@@ -46,13 +46,16 @@ pub(super) async fn call(address: SocketAddr, host: &str, bundle: &[u8], provide
 }
 
 fn connector(bundle: &[u8], provider: &Arc<CryptoProvider>) -> Result<TlsConnector, String> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(bundle) {
-        let certificate = certificate.map_err(|error| format!("its caBundle is no PEM: {error}"))?;
-        roots.add(certificate).map_err(|error| format!("its caBundle cannot be used: {error}"))?;
-    }
-    if roots.is_empty() {
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(bundle)
+        .collect::<Result<_, _>>()
+        .map_err(|error| format!("its caBundle is no PEM: {error}"))?;
+    if certificates.is_empty() {
         return Err("it has no caBundle yet".to_owned());
+    }
+    // As API servers do it: one that cannot be read takes nothing from the others.
+    let mut roots = RootCertStore::empty();
+    if let (0, _) = roots.add_parsable_certificates(certificates) {
+        return Err("no certificate of its caBundle can be read".to_owned());
     }
     let config = ClientConfig::builder_with_provider(Arc::clone(provider))
         .with_safe_default_protocol_versions()

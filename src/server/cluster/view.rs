@@ -1,6 +1,6 @@
 //! What was seen of the cluster.
 
-use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
+use std::{collections::BTreeMap, sync::Arc};
 
 use k8s_openapi::{
     ByteString,
@@ -111,11 +111,11 @@ pub(super) fn callers(registration: &ValidatingWebhookConfiguration, service: Op
     callers
 }
 
-/// When the last of these CAs ends.
-pub(super) fn last_end(callers: &[Caller]) -> Option<SystemTime> {
+/// When the one of these CAs is good that ends last.
+pub(super) fn longest(callers: &[Caller]) -> Option<Validity> {
     let certificates = callers.iter().flat_map(|caller| super::patch::certificates(&caller.bundle));
-    let ends = |certificate: Vec<u8>| Validity::of_chain(&[certificate.into()]).ok().map(Validity::ends);
-    certificates.filter_map(ends).max()
+    let validity = |certificate: Vec<u8>| Validity::of_chain(&[certificate.into()]).ok();
+    certificates.filter_map(validity).max_by_key(|validity| validity.not_after)
 }
 
 /// A Secret's data.

@@ -207,10 +207,13 @@ fn says_what_is_wrong_with_the_secret(clusters: &Clusters) {
     let said = until_ready_says(&late, "Secret guard-ca: ca.key");
     assert!(said.starts_with("HTTP/1.1 503") && said.contains("empty its data, and a new CA is made"), "{said}");
     assert_eq!(home.secret()["ca.key"], key);
-    until_ready_says(&guard, "200 OK");
+    let said = until_ready_says(&guard, "warning: the CA is not kept: Secret guard-ca: ca.key");
+    assert!(said.starts_with("HTTP/1.1 200"), "{said}");
+    until_metric(&guard, "ca_kept", 0);
     home.call(&guard, &home.bundle()).expect("what is in memory goes on serving");
     home.empty_secret();
     until_ready_says(&late, "200 OK");
+    until_metric(&guard, "ca_kept", 1);
 }
 
 /// A way to the API server that can be closed.

@@ -25,6 +25,8 @@ tests![
     has_a_looser_policy_in_force_before_its_conditions,
     asks_about_everything_while_two_replicas_disagree,
     leaves_an_entry_for_objects_and_scale_without_conditions,
+    leaves_an_entry_for_other_operations_without_conditions,
+    leaves_the_webhooks_of_others_as_they_are,
 ];
 
 /// The default policy under another name, and with these fields mutable too.
@@ -287,6 +289,41 @@ fn leaves_an_entry_for_objects_and_scale_without_conditions(clusters: &Clusters)
     kept.home.tamper(&hole_in_the_first());
     until("the condition to go", || Ok(kept.conditions().is_empty().then_some(()))).expect("it is taken away");
     assert_eq!(kept.home.registration()["webhooks"], before["webhooks"]);
+}
+
+/// On creation there is no old object, and a condition about it would end in an error, and refuse.
+fn leaves_an_entry_for_other_operations_without_conditions(clusters: &Clusters) {
+    let text = policy("own", &[]);
+    let kept = Kept::new(clusters, &text, true);
+    kept.home.tamper(&json!([{"op": "add", "path": "/webhooks/0/rules/0/operations/-", "value": "CREATE"}]));
+    let guard = kept.guard(&kept.policy, &["--manage-registration", "--registration-settle=1s"]);
+    until_ready_says(&guard, "200 OK");
+    let scale = || Ok(kept.home.registration()["webhooks"][1]["matchConditions"].is_array().then_some(()));
+    until("the conditions of scale", scale).expect("the other entry gets its own");
+    assert_eq!(kept.conditions(), Vec::<String>::new());
+    kept.job.kubectl(&["delete", "pytorchjob", "pytorch-test"]).accepted();
+    kept.job.with_file(&["create"], &crate::harness::example_job()).accepted();
+    // Its twin is for updates alone.
+    kept.home.tamper(&json!([{"op": "remove", "path": "/webhooks/0/rules/0/operations/1"}]));
+    let wanted = kept.conditions_of(&text);
+    until("the conditions", || Ok((kept.conditions() == wanted).then_some(()))).expect("they are added");
+}
+
+fn leaves_the_webhooks_of_others_as_they_are(clusters: &Clusters) {
+    let text = policy("own", &[]);
+    let kept = Kept::new(clusters, &text, true);
+    let mut other = kept.home.registration()["webhooks"][0].clone();
+    other["name"] = json!("other.example.com");
+    other["rules"] =
+        json!([{"apiGroups": ["example.com"], "apiVersions": ["*"], "operations": ["*"], "resources": ["others"]}]);
+    other["matchConditions"] = json!([{"name": "own", "expression": "request.name != 'x'"}]);
+    kept.home.tamper(&json!([{"op": "add", "path": "/webhooks/-", "value": other}]));
+    let other = kept.home.registration()["webhooks"][2].clone();
+    let guard = kept.guard(&kept.policy, &["--manage-registration", "--registration-settle=0s"]);
+    let wanted = kept.conditions_of(&text);
+    until("the conditions", || Ok((kept.conditions() == wanted).then_some(()))).expect("ours get theirs");
+    assert_eq!(kept.home.registration()["webhooks"][2], other);
+    until_metric(&guard, "registration_fits", 1);
 }
 
 fn hole_in_the_first() -> Value {

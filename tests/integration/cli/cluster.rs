@@ -59,6 +59,13 @@ fn names_what_managed_certificates_need() {
 }
 
 #[test]
+fn of_an_option_that_is_given_twice_the_last_counts() {
+    let twice = ["--leaf-lifetime=1h", "--ca-lifetime=9h", "--ca-lifetime=2h"];
+    let said = Folder::new().run(&[&MANAGED[..], &twice].concat());
+    assert!(said.contains("--ca-lifetime is too short"), "{said}");
+}
+
+#[test]
 fn names_what_is_wrong_with_a_value() {
     assert_snapshot!(Folder::new().run(&["serve", "--registration=guard", "--service=guard"]), @"
     exit code 2
@@ -67,6 +74,10 @@ fn names_what_is_wrong_with_a_value() {
 
     For more information, try '--help'.
     ");
+    for long in ["--ca-lifetime=101years", "--leaf-lifetime=101years", "--registration-settle=101years"] {
+        let said = Folder::new().run(&[&MANAGED[..], &[long]].concat());
+        assert!(said.contains("exit code 2") && said.contains("a hundred years is the most"), "{said}");
+    }
     let said = Folder::new().run(&[&MANAGED[..], &["--leaf-lifetime=1h", "--ca-lifetime=3h"]].concat());
     assert!(said.contains("exit code 2"), "{said}");
     let reason = "--ca-lifetime is too short: a CA has to last for more than three times --leaf-lifetime";

@@ -1,8 +1,10 @@
 //! What is counted. Every label comes from a fixed set, so that no peer can make the series grow.
 
+mod cluster;
+
 use std::{
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use prometheus_client::{
@@ -11,6 +13,8 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
     registry::Registry,
 };
+
+use cluster::ClusterMetrics;
 
 use crate::{
     admission::{Decision, Outcome},
@@ -40,6 +44,7 @@ pub(super) struct Metrics {
     policy_reloads: Family<Labels<1>, Counter>,
     policy: PolicyInForce,
     certificate_reloads: Family<Labels<1>, Counter>,
+    certificate_start: Gauge,
     certificate_expiry: Gauge,
     pub(super) connections_open: Gauge,
     pub(super) in_flight: Gauge,
@@ -47,10 +52,7 @@ pub(super) struct Metrics {
     pub(super) accept_errors: Counter,
     policy_file_in_force: Gauge,
     pub(super) ready: Gauge,
-    registration_fits: Family<Labels<0>, Gauge>,
-    registration_updates: Family<Labels<1>, Counter>,
-    ca_expiry: Family<Labels<0>, Gauge>,
-    pub(super) api_server_errors: Counter,
+    pub(super) cluster: ClusterMetrics,
 }
 
 /// Why a connection never got to speak HTTP.
@@ -88,6 +90,12 @@ impl Metrics {
             "Serving certificates taken or refused: from files that changed, or signed by ourselves",
             certificate_reloads.clone(),
         );
+        let certificate_start = Gauge::default();
+        registry.register(
+            "certificate_start_timestamp_seconds",
+            "When the last certificate of the serving chain begins, in seconds since 1970",
+            certificate_start.clone(),
+        );
         let certificate_expiry = Gauge::default();
         registry.register(
             "certificate_expiry_timestamp_seconds",
@@ -115,32 +123,9 @@ impl Metrics {
         );
         let ready = Gauge::default();
         registry.register("ready", "1 while /readyz says ok, else 0", ready.clone());
-        // Families without labels, so that they are not there before they are known.
-        let registration_fits = Family::default();
-        let registration_updates = Family::default();
-        let ca_expiry = Family::default();
-        let api_server_errors = Counter::default();
+        let cluster = ClusterMetrics::default();
         if looks_after_a_registration {
-            registry.register(
-                "registration_fits",
-                "1 while the registration asks about everything that the policy in force refuses, else 0",
-                registration_fits.clone(),
-            );
-            registry.register(
-                "registration_updates",
-                "Writes of the registration and its Secret, by result",
-                registration_updates.clone(),
-            );
-            registry.register(
-                "ca_expiry_timestamp_seconds",
-                "When the CA of the serving certificate expires, in seconds since 1970",
-                ca_expiry.clone(),
-            );
-            registry.register(
-                "api_server_errors",
-                "Reads, watches and writes that the API server did not answer well",
-                api_server_errors.clone(),
-            );
+            cluster.register(&mut registry);
         }
         registry.register("build", "This program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
         let policy = PolicyInForce::new(policy);
@@ -155,6 +140,7 @@ impl Metrics {
             policy_reloads,
             policy,
             certificate_reloads,
+            certificate_start,
             certificate_expiry,
             connections_open,
             in_flight,
@@ -162,10 +148,7 @@ impl Metrics {
             accept_errors,
             policy_file_in_force,
             ready,
-            registration_fits,
-            registration_updates,
-            ca_expiry,
-            api_server_errors,
+            cluster,
         };
         metrics.begin_at_zero();
         metrics
@@ -177,9 +160,7 @@ impl Metrics {
             drop(self.policy_reloads.get_or_create(&[("result", result)]));
             drop(self.certificate_reloads.get_or_create(&[("result", result)]));
         }
-        for result in ["success", "conflict", "error"] {
-            drop(self.registration_updates.get_or_create(&[("result", result)]));
-        }
+        self.cluster.begin_at_zero();
         for reason in [HandshakeFailure::Timeout, HandshakeFailure::PlainHttp, HandshakeFailure::Tls] {
             drop(self.handshake_failures.get_or_create(&[("reason", reason.label())]));
         }
@@ -225,7 +206,7 @@ impl Metrics {
     }
 
     pub(super) fn certificate_reloaded(&self, validity: Validity) {
-        self.serves_until(validity);
+        self.serves(validity);
         self.certificate_reloads.get_or_create(&[("result", "success")]).inc();
     }
 
@@ -233,21 +214,9 @@ impl Metrics {
         self.certificate_reloads.get_or_create(&[("result", "refused")]).inc();
     }
 
-    pub(super) fn serves_until(&self, validity: Validity) {
+    pub(super) fn serves(&self, validity: Validity) {
+        self.certificate_start.set(validity.not_before);
         self.certificate_expiry.set(validity.not_after);
-    }
-
-    pub(super) fn registration_updated(&self, result: &'static str) {
-        self.registration_updates.get_or_create(&[("result", result)]).inc();
-    }
-
-    pub(super) fn fits(&self, fits: bool) {
-        self.registration_fits.get_or_create(&[]).set(i64::from(fits));
-    }
-
-    pub(super) fn ca_ends(&self, ends: SystemTime) {
-        let since = ends.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        self.ca_expiry.get_or_create(&[]).set(i64::try_from(since).unwrap_or(i64::MAX));
     }
 
     /// All of it in the OpenMetrics text form.

@@ -1,0 +1,116 @@
+//! What is counted of the cluster that is looked after. Without one none of it is shown.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric as _},
+    metrics::{counter::Counter, family::Family, gauge::ConstGauge},
+    registry::Registry,
+};
+
+use super::Labels;
+use crate::certificates::Validity;
+
+/// The metrics of the registration and of the CA.
+pub(in crate::server) struct ClusterMetrics {
+    registration_fits: Known,
+    registration_updates: Family<Labels<1>, Counter>,
+    ca_kept: Known,
+    ca_start: Known,
+    ca_expiry: Known,
+    pub(in crate::server) api_server_errors: Counter,
+}
+
+impl Default for ClusterMetrics {
+    fn default() -> Self {
+        Self {
+            registration_fits: Known::of(
+                "registration_fits",
+                "1 while the registration asks about everything that the policy in force refuses, else 0",
+            ),
+            registration_updates: Family::default(),
+            ca_kept: Known::of(
+                "ca_kept",
+                "1 while the Secret holds the CA that signs, 0 while it is gone or cannot be read",
+            ),
+            ca_start: Known::of(
+                "ca_start_timestamp_seconds",
+                "When the CA of the serving certificate begins, in seconds since 1970",
+            ),
+            ca_expiry: Known::of(
+                "ca_expiry_timestamp_seconds",
+                "When the CA of the serving certificate expires, in seconds since 1970",
+            ),
+            api_server_errors: Counter::default(),
+        }
+    }
+}
+
+impl ClusterMetrics {
+    pub(super) fn register(&self, registry: &mut Registry) {
+        for known in [&self.registration_fits, &self.ca_kept, &self.ca_start, &self.ca_expiry] {
+            registry.register_collector(Box::new(known.clone()));
+        }
+        registry.register(
+            "registration_updates",
+            "Attempts to bring registration and Secret in step, by result; a success is one that wrote the registration",
+            self.registration_updates.clone(),
+        );
+        registry.register(
+            "api_server_errors",
+            "Reads, watches and writes that the API server did not answer well",
+            self.api_server_errors.clone(),
+        );
+    }
+
+    pub(super) fn begin_at_zero(&self) {
+        for result in ["success", "conflict", "error"] {
+            drop(self.registration_updates.get_or_create(&[("result", result)]));
+        }
+    }
+
+    pub(in crate::server) fn registration_updated(&self, result: &'static str) {
+        self.registration_updates.get_or_create(&[("result", result)]).inc();
+    }
+
+    pub(in crate::server) fn registration_fits(&self, fits: bool) {
+        self.registration_fits.set(i64::from(fits));
+    }
+
+    pub(in crate::server) fn ca_is(&self, validity: Validity) {
+        self.ca_start.set(validity.not_before);
+        self.ca_expiry.set(validity.not_after);
+    }
+
+    pub(in crate::server) fn ca_is_kept(&self, kept: bool) {
+        self.ca_kept.set(i64::from(kept));
+    }
+}
+
+/// A value that is not there before it is known: a zero would be a lie.
+#[derive(Debug, Clone)]
+struct Known {
+    name: &'static str,
+    help: &'static str,
+    value: Arc<Mutex<Option<i64>>>,
+}
+
+impl Known {
+    fn of(name: &'static str, help: &'static str) -> Self {
+        Self { name, help, value: Arc::default() }
+    }
+
+    fn set(&self, value: i64) {
+        // Nothing can fail while the lock is held, so a poisoned one holds a good value all the same.
+        *self.value.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+    }
+}
+
+impl Collector for Known {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let Some(value) = *self.value.lock().unwrap_or_else(PoisonError::into_inner) else { return Ok(()) };
+        let gauge = ConstGauge::new(value);
+        gauge.encode(encoder.encode_descriptor(self.name, self.help, None, gauge.metric_type())?)
+    }
+}

@@ -2,19 +2,18 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
-    io::{self, Read as _, Write as _},
-    net::TcpStream,
+    fs, io,
     path::Path,
-    process::{Command, Stdio},
+    process::Command,
 };
 
 use serde_json::json;
 
 use crate::{
-    cluster::{Clusters, GUARD, Job},
+    cluster::{Cluster, Clusters, Job},
     dashboards::{MONITORING, RULE_TESTS, promql::Query, queries},
-    harness::{ADMIN, ControlPlane, free_address, until},
+    harness::{ADMIN, ControlPlane, until},
+    managed::{Home, Registered, until_metric, until_ready_says},
     tests,
 };
 
@@ -79,26 +78,13 @@ fn of_the_api_server(plane: &ControlPlane) -> io::Result<String> {
     String::from_utf8(output.stdout).map_err(io::Error::other)
 }
 
-/// What a guard shows that was told the name of its registration.
-fn of_a_guard_that_looks_after_its_registration(plane: &ControlPlane, folder: &Path) -> String {
-    let admin = free_address().expect("a port is free");
-    let mut guard = Command::new(GUARD)
-        .args(["serve", "--registration=pytorchjob-guard", "--listen=127.0.0.1:0", &format!("--admin-listen={admin}")])
-        .current_dir(folder)
-        .env("KUBECONFIG", plane.kubeconfig())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("a guard starts");
-    let page = until("the metrics of a guard", || {
-        let Ok(mut stream) = TcpStream::connect(admin) else { return Ok(None) };
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: guard\r\n\r\n")?;
-        let mut page = String::new();
-        stream.read_to_string(&mut page)?;
-        Ok(Some(page))
-    });
-    guard.kill().expect("it runs");
-    guard.wait().expect("it is our child");
-    page.expect("it has metrics")
+/// What a guard shows that looks after its registration and its CA.
+fn of_a_guard_that_looks_after_them(cluster: &Cluster) -> String {
+    let home = Home::new(cluster, true, Some(&Registered::cci()));
+    let guard = home.managed(&["--manage-registration"]);
+    until_ready_says(&guard, "200 OK");
+    until_metric(&guard, "registration_fits", 1);
+    guard.metrics().expect("the guard has metrics")
 }
 
 /// Has the API server fail in a way that it counts: a registration like ours, but for the job's namespace and with this.
@@ -142,7 +128,7 @@ fn every_query_asks_for_what_exists(clusters: &Clusters) {
     let mut known = series(&of_the_api_server(&cluster.plane).expect("the API server has metrics"));
     known.extend(series(&cluster.guard.metrics().expect("the guard has metrics")));
     // It has the most.
-    for (metric, series) in series(&of_a_guard_that_looks_after_its_registration(&cluster.plane, &cluster.folder())) {
+    for (metric, series) in series(&of_a_guard_that_looks_after_them(cluster)) {
         known.entry(metric).or_insert(series);
     }
 

@@ -33,10 +33,6 @@ tests![
     stays_ready_while_the_registration_is_gone,
 ];
 
-fn cci() -> Registered {
-    Registered { policy: "cci".to_owned(), ..Registered::default() }
-}
-
 /// The registration without what the guard keeps and what the API server counts.
 fn rest(mut registration: Value) -> Value {
     registration["metadata"] = registration["metadata"]["name"].take();
@@ -47,7 +43,7 @@ fn rest(mut registration: Value) -> Value {
 }
 
 fn replicas_that_start_at_once_share_one_ca(clusters: &Clusters) {
-    let home = Home::new(clusters.cci(), true, Some(&cci()));
+    let home = Home::new(clusters.cci(), true, Some(&Registered::cci()));
     let before = rest(home.registration());
     let guards = [home.managed(&[]), home.managed(&[]), home.managed(&[])];
     let served: BTreeSet<Vec<u8>> = guards
@@ -80,7 +76,7 @@ fn stranger() -> Vec<CertificateDer<'static>> {
 }
 
 fn puts_back_the_bundle_that_somebody_took_away(clusters: &Clusters) {
-    let home = Home::new(clusters.cci(), true, Some(&cci()));
+    let home = Home::new(clusters.cci(), true, Some(&Registered::cci()));
     let guard = home.managed(&[]);
     until_ready_says(&guard, "200 OK");
     let kept = home.bundle();
@@ -121,8 +117,8 @@ fn watch_calls(home: &Home, guards: &[&Guard], mut done: impl FnMut(&[Vec<Certif
 }
 
 fn renews_certificates_and_ca_while_every_call_verifies(clusters: &Clusters) {
-    let home = Home::new(clusters.cci(), true, Some(&cci()));
-    let short = ["--leaf-lifetime=4s", "--ca-lifetime=24s"];
+    let home = Home::new(clusters.cci(), true, Some(&Registered::cci()));
+    let short = ["--leaf-lifetime=8s", "--ca-lifetime=40s"];
     let guards = [home.managed(&short), home.managed(&short)];
     for guard in &guards {
         until_ready_says(guard, "200 OK");
@@ -136,14 +132,15 @@ fn renews_certificates_and_ca_while_every_call_verifies(clusters: &Clusters) {
         let renewed = guard.metric("certificate_reloads_total{result=\"success\"}").expect("metrics");
         assert!(renewed > Some(4), "{renewed:?}");
         assert_eq!(guard.metric("ready").expect("metrics"), Some(1));
-        assert!(!guard.log().expect("a log").contains("not ready any more"));
+        let log = guard.log().expect("a log");
+        assert!(!log.contains("not ready any more"), "{log}");
     }
     let makers: usize = guards.iter().map(|guard| guard.log().expect("a log").matches("made a new CA").count()).sum();
     assert!((2..=3).contains(&makers), "one makes it, the other takes it: {makers}");
 }
 
 fn makes_a_new_ca_where_the_secret_is_emptied(clusters: &Clusters) {
-    let home = Home::new(clusters.cci(), true, Some(&cci()));
+    let home = Home::new(clusters.cci(), true, Some(&Registered::cci()));
     let guards = [home.managed(&[]), home.managed(&[])];
     for guard in &guards {
         until_ready_says(guard, "200 OK");
@@ -165,8 +162,8 @@ fn makes_a_new_ca_where_the_secret_is_emptied(clusters: &Clusters) {
 }
 
 fn signs_with_the_old_ca_until_the_new_one_is_trusted(clusters: &Clusters) {
-    let home = Home::new(clusters.cci(), true, Some(&cci()));
-    let guard = home.managed(&["--leaf-lifetime=4s"]);
+    let home = Home::new(clusters.cci(), true, Some(&Registered::cci()));
+    let guard = home.managed(&["--leaf-lifetime=6s"]);
     until_ready_says(&guard, "200 OK");
     let first = home.bundle();
     let verbs = |verbs: &Value| {
@@ -194,7 +191,7 @@ fn signs_with_the_old_ca_until_the_new_one_is_trusted(clusters: &Clusters) {
 }
 
 fn says_what_is_wrong_with_the_secret(clusters: &Clusters) {
-    let home = Home::new(clusters.cci(), false, Some(&cci()));
+    let home = Home::new(clusters.cci(), false, Some(&Registered::cci()));
     let guard = home.managed(&[]);
     let said = until_ready_says(&guard, "there is no Secret guard-ca; make one without data");
     assert!(said.starts_with("HTTP/1.1 503"), "{said}");
@@ -262,10 +259,10 @@ fn carry(mut from: TcpStream, mut to: TcpStream, is_open: &AtomicBool) {
 }
 
 fn goes_on_serving_without_the_api_server(clusters: &Clusters) {
-    let home = Home::new(clusters.cci(), true, Some(&cci()));
+    let home = Home::new(clusters.cci(), true, Some(&Registered::cci()));
     let bridge = Bridge::to(home.cluster.plane.address());
     home.write_kubeconfig(Some(bridge.address));
-    let guard = home.managed(&["--leaf-lifetime=4s"]);
+    let guard = home.managed(&["--leaf-lifetime=6s"]);
     until_ready_says(&guard, "200 OK");
     let bundle = home.bundle();
 
@@ -297,7 +294,7 @@ fn stays_ready_while_the_registration_is_gone(clusters: &Clusters) {
     let said = until_ready_says(&guard, &format!("there is no ValidatingWebhookConfiguration {}", home.name));
     assert!(said.starts_with("HTTP/1.1 503"), "{said}");
     until_metric(&guard, "registration_fits", 0);
-    home.register(&cci());
+    home.register(&Registered::cci());
     until_ready_says(&guard, "200 OK");
     until_metric(&guard, "registration_fits", 1);
 
@@ -305,7 +302,7 @@ fn stays_ready_while_the_registration_is_gone(clusters: &Clusters) {
     let said = until_ready_says(&guard, "warning: updates get past the guard");
     assert!(said.starts_with("HTTP/1.1 200") && said.contains("there is no Validating"), "{said}");
     until_metric(&guard, "registration_fits", 0);
-    home.register(&cci());
+    home.register(&Registered::cci());
     until("the bundle", || {
         Ok((home.registration()["webhooks"][0]["clientConfig"]["caBundle"].is_string()).then_some(()))
     })

@@ -240,6 +240,13 @@ pub(crate) struct Registered {
     url: Option<(SocketAddr, PathBuf)>,
 }
 
+impl Registered {
+    /// Under the default policy, as a Service.
+    pub(crate) fn cci() -> Self {
+        Self { policy: "cci".to_owned(), ..Self::default() }
+    }
+}
+
 /// Waits until `/readyz` says this, and gives all it says.
 pub(crate) fn until_ready_says(guard: &Guard, what: &str) -> String {
     let says = || Ok(Some(guard.probe("/readyz")?).filter(|said| said.contains(what)));

@@ -1,6 +1,11 @@
 //! A TLS call to ourselves, as an API server would make it.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use rustls::{
     ClientConfig, RootCertStore,
@@ -32,7 +37,7 @@ pub(super) async fn call(address: SocketAddr, host: &str, bundle: &[u8], provide
     let Ok(name) = ServerName::try_from(host.to_owned()) else {
         return Outcome::Refused(format!("{host} is no name that a certificate could have"));
     };
-    let handshake = async { connector.connect(name, TcpStream::connect(address).await?).await };
+    let handshake = async { connector.connect(name, connect(address).await?).await };
     match timeout(DEADLINE, handshake).await {
         Ok(Ok(_)) => Outcome::Verified,
         Ok(Err(error)) => match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
@@ -42,6 +47,16 @@ pub(super) async fn call(address: SocketAddr, host: &str, bundle: &[u8], provide
             _ => Outcome::Unknown,
         },
         Err(_) => Outcome::Unknown,
+    }
+}
+
+/// Where a pod has no IPv6 the kernel still lets it listen on all addresses of both families, but has no `::1` to call.
+async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    match TcpStream::connect(address).await {
+        Err(_) if address.ip() == Ipv6Addr::LOCALHOST => {
+            TcpStream::connect((Ipv4Addr::LOCALHOST, address.port())).await
+        }
+        connected => connected,
     }
 }
 
@@ -63,4 +78,24 @@ fn connector(bundle: &[u8], provider: &Arc<CryptoProvider>) -> Result<TlsConnect
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(TlsConnector::from(Arc::new(config)))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn calls_itself_where_there_is_no_ipv6() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        // Nobody answers there, as where there is no such address.
+        let address = SocketAddr::from((Ipv6Addr::LOCALHOST, port));
+        let connected = connect(address).await.expect("the other family answers");
+        assert_eq!(connected.peer_addr().expect("an address").port(), port);
+        // An address that was asked for is not replaced by another.
+        let elsewhere = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), port));
+        connect(elsewhere).await.expect_err("nobody listens there");
+    }
 }

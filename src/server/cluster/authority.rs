@@ -78,8 +78,19 @@ impl Certificates {
         super::events(self.secrets.clone(), &self.config.secret)
     }
 
-    pub(super) fn saw(&mut self, secret: Option<Secret>) {
+    /// Takes what the watch says of the Secret.
+    pub(super) fn heard(&mut self, secret: Option<Secret>) {
+        self.secret.hear(secret);
+        self.judge();
+    }
+
+    /// Takes what was read or written just now.
+    fn saw(&mut self, secret: Option<Secret>) {
         self.secret = secret.into();
+        self.judge();
+    }
+
+    fn judge(&mut self) {
         let name = &self.config.secret;
         self.holds = false;
         self.problem = match &self.secret {

@@ -152,7 +152,7 @@ impl Caretaker {
             tokio::select! {
                 Some(event) = registrations.next() => match event {
                     Ok(registration) => {
-                        self.registration = registration.into();
+                        self.registration.hear(registration);
                         self.succeeded();
                     }
                     Err(error) => self.failed(&state, &error),
@@ -160,7 +160,7 @@ impl Caretaker {
                 Some(event) = secrets.next() => match event {
                     Ok(secret) => {
                         if let Some(certificates) = &mut self.certificates {
-                            certificates.saw(secret);
+                            certificates.heard(secret);
                         }
                         self.succeeded();
                     }

@@ -34,6 +34,21 @@ impl<K> From<Option<K>> for Seen<K> {
     }
 }
 
+impl<K: kube::Resource> Seen<K> {
+    /// Takes what a watch says, unless something later is known already: a watch may lag behind what was read or written.
+    pub(super) fn hear(&mut self, object: Option<K>) {
+        let (Some(known), Some(heard)) = (self.there(), &object) else {
+            *self = object.into();
+            return;
+        };
+        let version = |object: &K| object.meta().resource_version.as_ref()?.parse::<u64>().ok();
+        let is_older = known.meta().uid == heard.meta().uid && version(heard) < version(known);
+        if !is_older {
+            *self = object.into();
+        }
+    }
+}
+
 impl<K> Seen<K> {
     pub(super) fn there(&self) -> Option<&K> {
         match self {
@@ -122,4 +137,32 @@ pub(super) fn longest(callers: &[Caller]) -> Option<Validity> {
 pub(super) fn data(secret: &Secret) -> BTreeMap<String, Vec<u8>> {
     let data = secret.data.iter().flatten();
     data.map(|(key, ByteString(value))| (key.clone(), value.clone())).filter(|(_, value)| !value.is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+    use super::*;
+
+    fn secret(uid: &str, version: &str) -> Secret {
+        let (uid, resource_version) = (Some(uid.to_owned()), Some(version.to_owned()));
+        Secret { metadata: ObjectMeta { uid, resource_version, ..ObjectMeta::default() }, ..Secret::default() }
+    }
+
+    #[test]
+    fn hears_nothing_that_is_older_than_what_it_knows() {
+        let mut seen = Seen::NotYet;
+        let mut hears = |uid: &str, version: &str| {
+            seen.hear(Some(secret(uid, version)));
+            seen.there().and_then(|secret| secret.metadata.resource_version.clone()).unwrap_or_default()
+        };
+        assert_eq!(hears("a", "9"), "9");
+        assert_eq!(hears("a", "10"), "10", "numbers, not texts");
+        assert_eq!(hears("a", "9"), "10");
+        assert_eq!(hears("b", "11"), "11");
+        assert_eq!(hears("c", "5"), "5", "another object of the same name");
+        seen.hear(None);
+        assert!(seen.there().is_none());
+    }
 }

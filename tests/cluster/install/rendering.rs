@@ -70,40 +70,41 @@ fn an_overlay_gives_the_guard_what_it_needs(_: &Clusters) {
     assert_snapshot!(arguments.concat(), @"
     self-managed:
       serve
-      --listen=0.0.0.0:8443
-      --admin-listen=0.0.0.0:8080
+      --listen=[::]:8443
+      --admin-listen=[::]:8080
       --log-format=json
       --policy=/etc/pytorchjob-guard/policy.yaml
       --max-body-bytes=4194304
       --max-in-flight=32
       --registration=pytorchjob-guard
-      --manage-certs
       --service=pytorchjob-guard/pytorchjob-guard
+      --manage-certs
       --secret=pytorchjob-guard-ca
       --manage-registration
     cert-manager:
       serve
-      --listen=0.0.0.0:8443
-      --admin-listen=0.0.0.0:8080
+      --listen=[::]:8443
+      --admin-listen=[::]:8080
       --log-format=json
       --policy=/etc/pytorchjob-guard/policy.yaml
       --max-body-bytes=4194304
       --max-in-flight=32
       --registration=pytorchjob-guard
+      --service=pytorchjob-guard/pytorchjob-guard
       --tls-cert=/etc/pytorchjob-guard-tls/tls.crt
       --tls-key=/etc/pytorchjob-guard-tls/tls.key
       --manage-registration
     always-ask:
       serve
-      --listen=0.0.0.0:8443
-      --admin-listen=0.0.0.0:8080
+      --listen=[::]:8443
+      --admin-listen=[::]:8080
       --log-format=json
       --policy=/etc/pytorchjob-guard/policy.yaml
       --max-body-bytes=4194304
       --max-in-flight=32
       --registration=pytorchjob-guard
-      --manage-certs
       --service=pytorchjob-guard/pytorchjob-guard
+      --manage-certs
       --secret=pytorchjob-guard-ca
     ");
 }

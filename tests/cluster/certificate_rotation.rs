@@ -2,22 +2,16 @@
 
 use std::{
     fs,
-    io::Write as _,
-    net::TcpStream,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
-use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
-    pki_types::{CertificateDer, ServerName, pem::PemObject as _},
-};
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use serde_json::json;
 
 use crate::{
     cluster::{Clusters, certificates},
-    harness::{Guard, Registration, free_address, until},
-    rotation::{Load, Mounted},
+    harness::{Registration, free_address, until},
+    rotation::{Load, Mounted, served},
     tests,
 };
 
@@ -37,27 +31,6 @@ fn certificate(folder: &Path) -> CertificateDer<'static> {
     CertificateDer::from_pem_file(folder.join("tls.crt")).expect("the guard writes a certificate")
 }
 
-/// The certificate that a new connection to the guard is shown.
-fn served(guard: &Guard, ca: &Path) -> std::io::Result<CertificateDer<'static>> {
-    let mut roots = RootCertStore::empty();
-    let ca = CertificateDer::from_pem_file(ca).map_err(std::io::Error::other)?;
-    roots.add(ca).map_err(std::io::Error::other)?;
-    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(std::io::Error::other)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let name = ServerName::IpAddress(guard.address.ip().into());
-    let connection = ClientConnection::new(Arc::new(config), name).map_err(std::io::Error::other)?;
-    let mut stream = StreamOwned::new(connection, TcpStream::connect(guard.address)?);
-    stream.flush()?;
-    while stream.conn.is_handshaking() {
-        stream.conn.complete_io(&mut stream.sock)?;
-    }
-    let chain = stream.conn.peer_certificates().unwrap_or_default();
-    Ok(chain.first().expect("a server shows its certificate").clone().into_owned())
-}
-
 fn rotates_certificates_under_load_without_a_failed_update(clusters: &Clusters) {
     let cluster = clusters.cci();
     let job = cluster.job();
@@ -66,6 +39,7 @@ fn rotates_certificates_under_load_without_a_failed_update(clusters: &Clusters) 
     let folder = cluster.folder();
     let first = folder.join("first");
     certificates(&first);
+    let ca = [CertificateDer::from_pem_file(first.join("ca.crt")).expect("the guard writes its CA")];
     let secret = Mounted::new(folder.join("mounted"), &first, &["ca.crt", "tls.crt", "tls.key"]);
     let guard = cluster.second_guard(&secret.folder, free_address().expect("a port is free"));
     let register = |host| {
@@ -82,7 +56,7 @@ fn rotates_certificates_under_load_without_a_failed_update(clusters: &Clusters) 
             assert_ne!(certificate(&new), certificate(&old));
             secret.swap(&new);
             until("the new certificate", || {
-                Ok((served(&guard, &first.join("ca.crt"))? == certificate(&new)).then_some(()))
+                Ok((served(&guard, guard.address.ip().into(), &ca)? == certificate(&new)).then_some(()))
             })
             .expect("the guard serves the new certificate");
             // Another name is another connection of the API server, shown the new certificate.

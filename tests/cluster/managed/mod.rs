@@ -5,24 +5,20 @@ pub(crate) mod conditions;
 
 use std::{
     collections::BTreeSet,
-    fs,
-    io::{self, Write as _},
-    net::{SocketAddr, TcpStream},
+    fs, io,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
-    sync::Arc,
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD as STANDARD};
-use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
-    pki_types::{CertificateDer, ServerName, pem::PemObject as _},
-};
+use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject as _};
 use serde_json::{Value, json};
 
 use crate::{
     cluster::Cluster,
     harness::{ADMIN, Guard, free_address, until},
+    rotation::served,
 };
 
 /// The Secret.
@@ -210,24 +206,8 @@ impl<'a> Home<'a> {
         guard: &Guard,
         trusted: &[CertificateDer<'static>],
     ) -> io::Result<CertificateDer<'static>> {
-        let mut roots = RootCertStore::empty();
-        for ca in trusted {
-            roots.add(ca.clone()).map_err(io::Error::other)?;
-        }
-        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(io::Error::other)?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
         let name = ServerName::try_from(format!("{0}.{0}.svc", self.name)).map_err(io::Error::other)?;
-        let connection = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
-        let mut stream = StreamOwned::new(connection, TcpStream::connect(guard.address)?);
-        stream.flush()?;
-        while stream.conn.is_handshaking() {
-            stream.conn.complete_io(&mut stream.sock)?;
-        }
-        let chain = stream.conn.peer_certificates().unwrap_or_default();
-        Ok(chain.first().expect("a server shows its certificate").clone().into_owned())
+        served(guard, name, trusted)
     }
 }
 

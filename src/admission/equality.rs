@@ -1,97 +1,106 @@
 //! When two values are the same, as Kubernetes' semantic equality has it.
 //!
-//! Kubernetes compares with `apimachinery`'s `equality.Semantic`: after decoding into Go types, an empty list and an
-//! absent one are the same, and so are two spellings of one quantity. The guard has only the JSON, so the places where
-//! the Go types make a difference are named here.
+//! Kubernetes compares with `apimachinery`'s `equality.Semantic`, after decoding into Go types: a member that is absent,
+//! `null` or the type's zero is one and the same unless the struct holds a pointer, and two spellings of a quantity or a
+//! time are one value. The guard has only the JSON, and [`Type`] for what the Go types add to it.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::{
-    amount::{self, Decimal},
-    field::Token,
+    amount::{Decimal, quantity},
     json::{Json, Kind},
     policy::Equality,
+    types::Type,
 };
 
-/// Where the Go types hold a struct or a map by value, and so write `{}` where there was nothing. `*` is one token.
-const BY_VALUE: [&[&str]; 7] = [
-    &["metadata", "labels"],
-    &["metadata", "annotations"],
-    &["spec", "runPolicy"],
-    &["spec", "*", "*", "template", "metadata"],
-    &["spec", "*", "*", "template", "spec", "containers", "*", "resources"],
-    &["spec", "*", "*", "template", "spec", "initContainers", "*", "resources"],
-    &["spec", "*", "*", "template", "spec", "ephemeralContainers", "*", "resources"],
-];
-
-/// What a container's resources hold quantities in.
-const QUANTITIES: [&str; 2] = ["limits", "requests"];
-
-fn is_shaped(path: &[Token<'_>], shape: &[&str]) -> bool {
-    path.len() == shape.len()
-        && path.iter().zip(shape).all(|(token, &name)| name == "*" || matches!(token, Token::Key(key) if key == name))
-}
-
-fn is_by_value(path: &[Token<'_>]) -> bool {
-    BY_VALUE.iter().any(|shape| is_shaped(path, shape))
-}
-
-fn is_quantity(path: &[Token<'_>]) -> bool {
-    let [resources @ .., Token::Key(list), _] = path else { return false };
-    QUANTITIES.contains(&list.as_ref()) && resources.len() == 8 && is_by_value(resources)
-}
-
 impl Equality {
-    /// Whether a value is as good as none. `path` is where it stands; it comes back as it was.
-    pub(super) fn is_absent<'t>(self, value: Json<'t>, path: &mut Vec<Token<'t>>) -> bool {
-        if self == Self::Strict {
-            return false;
-        }
-        match value.kind() {
-            Kind::Null => true,
-            Kind::List => value.elements().next().is_none(),
-            Kind::Map => {
-                is_by_value(path)
-                    && value.members().all(|(key, member)| {
-                        path.push(Token::Key(key.string()));
-                        let absent = self.is_absent(member, path);
-                        path.pop();
-                        absent
-                    })
-            }
-            Kind::Bool | Kind::Number | Kind::String => false,
-        }
+    /// True if a struct's member of that type and value equals an absent one.
+    pub(super) fn is_absent(self, member: Json<'_>, of: Type) -> bool {
+        self == Self::Semantic && is_zero(member, of)
     }
 
-    /// Whether a list or map at `path` from which all is taken away is as good as none.
-    pub(crate) fn is_absent_when_empty(self, path: &[Token<'_>], is_list: bool) -> bool {
-        self == Self::Semantic && (is_list || is_by_value(path))
+    /// True if a struct's member of that type, from which all is taken away, equals an absent one.
+    pub(crate) fn is_absent_when_empty(self, of: Type, is_list: bool) -> bool {
+        self == Self::Semantic && (is_list || of.is_absent_when_empty())
     }
 
-    /// Whether two scalars at `path` are the same.
-    pub(super) fn same_scalar(self, old: Json<'_>, new: Json<'_>, path: &[Token<'_>]) -> bool {
-        let semantic = self == Self::Semantic;
-        if semantic && is_quantity(path) {
-            let amount = |value: Json<'_>| match value.kind() {
-                Kind::String | Kind::Number => amount::quantity(&value.string()),
-                _ => None,
-            };
-            if let (Some(old), Some(new)) = (amount(old), amount(new)) {
-                return old == new;
+    /// True if two values that are there are the same without a look at what is in them: two scalars, or a `null` and
+    /// what a `null` decodes to.
+    pub(super) fn is_same(self, old: Json<'_>, new: Json<'_>, of: Type) -> bool {
+        match self {
+            Self::Strict => is_same_json(old, new),
+            Self::Semantic => {
+                is_same_scalar(old, new, of.pointee())
+                    || (old.kind() != new.kind() && is_zero(old, of) && is_zero(new, of))
             }
-        }
-        match (old.kind(), new.kind()) {
-            (Kind::String, Kind::String) => old.string() == new.string(),
-            (Kind::Number, Kind::Number) if semantic => {
-                let number = |value: Json<'_>| Decimal::parse(&value.string());
-                old.text() == new.text() || (number(old).is_some() && number(old) == number(new))
-            }
-            (Kind::Number, Kind::Number) => same_json_number(old.text(), new.text()),
-            _ => old.text() == new.text(),
         }
     }
 }
 
-/// JSON numbers as `serde_json` holds them: `1` and `1.0` are two.
-fn same_json_number(old: &[u8], new: &[u8]) -> bool {
-    let number = |text: &[u8]| serde_json::from_slice::<serde_json::Number>(text).ok();
-    old == new || (number(old).is_some() && number(old) == number(new))
+/// True if the value decodes into the type's zero.
+fn is_zero(value: Json<'_>, of: Type) -> bool {
+    match (value.kind(), of) {
+        (Kind::Null, _) => true,
+        (Kind::List, _) | (Kind::Map, Type::Map(_)) => value.elements().next().is_none(),
+        (Kind::Map, Type::Struct(_)) => {
+            value.members().all(|(key, member)| is_zero(member, of.member(&key.string(), || holds_pods(member))))
+        }
+        (Kind::String, Type::String) => value.text() == b"\"\"",
+        (Kind::Bool, Type::Bool) => value.text() == b"false",
+        (Kind::String, Type::Time) => instant(value.text()).is_some_and(|it| instant(ZERO_TIME) == Some(it)),
+        (Kind::Number, Type::Number | Type::IntOrString) => Decimal::parse(value.text()).is_some_and(|it| it.is_zero()),
+        (Kind::Number | Kind::String, Type::Quantity) => quantity(&value.string()).is_some_and(|it| it.is_zero()),
+        _ => false,
+    }
+}
+
+/// True if the value looks like a `PodTemplateSpec`: its `spec` has a list of containers, or nothing that no pod has.
+pub(super) fn holds_pods(value: Json<'_>) -> bool {
+    let containers = value.get("spec").and_then(|spec| spec.get("containers"));
+    if containers.is_some_and(|containers| containers.kind() == Kind::List) {
+        return true;
+    }
+    let is_known = |of: Type| move |(key, _): (Json<'_>, Json<'_>)| of.member(&key.string(), || false) != Type::Unknown;
+    let template = Type::pod_template();
+    let spec = template.member(b"spec", || false);
+    value.kind() == Kind::Map
+        && value.members().all(is_known(template))
+        && value.get("spec").is_none_or(|pods| pods.kind().is_scalar() || pods.members().all(is_known(spec)))
+}
+
+fn is_same_scalar(old: Json<'_>, new: Json<'_>, of: Type) -> bool {
+    fn are_same<'t>(old: &'t [u8], new: &'t [u8], amount: fn(&'t [u8]) -> Option<Decimal<'t>>) -> bool {
+        amount(old).is_some_and(|old| amount(new) == Some(old))
+    }
+    match (old.kind(), new.kind()) {
+        _ if old.text() == new.text() => true,
+        (Kind::Number | Kind::String, Kind::Number | Kind::String) if of == Type::Quantity => {
+            are_same(&old.string(), &new.string(), quantity) || is_same_json(old, new)
+        }
+        (Kind::String, Kind::String) => {
+            old.string() == new.string()
+                || (of == Type::Time && instant(old.text()).is_some_and(|it| instant(new.text()) == Some(it)))
+        }
+        (Kind::Number, Kind::Number) => are_same(old.text(), new.text(), Decimal::parse),
+        _ => false,
+    }
+}
+
+/// The zero of Go's `time.Time`.
+const ZERO_TIME: &[u8] = b"\"0001-01-01T00:00:00Z\"";
+
+/// The instant that a time of RFC 3339 names.
+fn instant(time: &[u8]) -> Option<MicroTime> {
+    serde_json::from_slice(time).ok()
+}
+
+/// True if two scalars are one JSON value; JSON numbers are as `serde_json` holds them: `1` and `1.0` are two.
+fn is_same_json(old: Json<'_>, new: Json<'_>) -> bool {
+    let number = |value: Json<'_>| serde_json::from_slice::<serde_json::Number>(value.text()).ok();
+    match (old.kind(), new.kind()) {
+        _ if old.text() == new.text() => true,
+        (Kind::String, Kind::String) => old.string() == new.string(),
+        (Kind::Number, Kind::Number) => number(old).is_some_and(|it| number(new) == Some(it)),
+        _ => false,
+    }
 }

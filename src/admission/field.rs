@@ -8,59 +8,124 @@ use std::{
     fmt::{self, Display, Write as _},
 };
 
+use super::text::cut;
+
 /// One step from a value to one inside it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Token<'a> {
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Step<'a> {
     /// The value of a map's key.
-    Key(Cow<'a, str>),
-    /// The element of a list that has this `name`.
-    Named(Cow<'a, str>),
-    /// The element at this place of a list.
+    Key(&'a [u8]),
+    /// The element of a list that has this `name`, and its position, where that is the same in the old list and in the new
+    /// one, or where there is but one of them.
+    Named { name: &'a [u8], position: Option<usize> },
+    /// The element at this position of a list.
     Index(usize),
 }
 
-/// Where a value stands, from the object's root.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct FieldPath<'t>(pub(super) &'t [Token<'t>]);
-
-impl Display for FieldPath<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, token) in self.0.iter().enumerate() {
-            match token {
-                Token::Key(key) if is_identifier(key) => {
-                    f.write_str(if at == 0 { "" } else { "." })?;
-                    f.write_str(key)?;
-                }
-                Token::Key(key) => {
-                    f.write_char('[')?;
-                    write_visible(key, f)?;
-                    f.write_char(']')?;
-                }
-                Token::Named(name) => {
-                    f.write_str("[name=")?;
-                    write_visible(&serde_json::Value::from(name.as_ref()).to_string(), f)?;
-                    f.write_char(']')?;
-                }
-                Token::Index(index) => write!(f, "[{index}]")?,
+impl Step<'_> {
+    /// True if the token of a rule means this step. An element that has a name has a position as well.
+    pub(super) fn is_matched_by(self, token: &PatternToken) -> bool {
+        match (token, self) {
+            (PatternToken::Any, _) => true,
+            (PatternToken::Key(token), Step::Key(key)) => token.as_bytes() == key,
+            (PatternToken::Key(token), Step::Index(index)) => token.parse() == Ok(index),
+            (PatternToken::Key(token), Step::Named { position, .. }) => {
+                position.is_some() && token.parse().ok() == position
             }
+            (PatternToken::Named(token), Step::Named { name, .. }) => token.as_bytes() == name,
+            _ => false,
+        }
+    }
+}
+
+/// The longest path that is told, in bytes. Kubernetes' own, label keys included, are shorter; one with keys that a
+/// stranger made up need not be.
+const MAX_PATH: usize = 512;
+
+/// Where a value stands, from the object's root, written down step by step.
+#[derive(Debug, Default)]
+pub(super) struct FieldPath {
+    /// Complete up to [`MAX_PATH`] bytes; what is further than that is never told.
+    text: String,
+    depth: usize,
+}
+
+/// A path to come back to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mark(usize);
+
+impl FieldPath {
+    /// The number of steps from the root.
+    pub(super) fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// Goes one step down; the mark leads back.
+    pub(super) fn push(&mut self, step: Step<'_>) -> Mark {
+        let mark = Mark(self.text.len());
+        self.depth += 1;
+        if self.text.len() <= MAX_PATH {
+            // Writing to a string does not fail.
+            let _ = self.write(step);
+        }
+        mark
+    }
+
+    /// Goes back to where the path was before that step.
+    pub(super) fn pop(&mut self, mark: Mark) {
+        self.text.truncate(mark.0);
+        self.depth -= 1;
+    }
+
+    /// The path as messages, logs and policies write it, cut to a length that serves them.
+    pub(super) fn told(&self) -> Cow<'_, str> {
+        if self.text.len() > MAX_PATH { Cow::Owned(cut(&self.text, MAX_PATH)) } else { Cow::Borrowed(&self.text) }
+    }
+
+    fn write(&mut self, step: Step<'_>) -> fmt::Result {
+        let text = &mut self.text;
+        match step {
+            Step::Key(key) if is_identifier(key) => {
+                if !text.is_empty() {
+                    text.push('.');
+                }
+                text.push_str(&beginning(key));
+            }
+            Step::Key(key) => {
+                text.push('[');
+                write_visible(&beginning(key), text)?;
+                text.push(']');
+            }
+            Step::Named { name, .. } => {
+                text.push_str("[name=");
+                write_visible(&serde_json::Value::from(beginning(name)).to_string(), text)?;
+                text.push(']');
+            }
+            Step::Index(index) => write!(text, "[{index}]")?,
         }
         Ok(())
     }
 }
 
+/// The beginning of a key: as much of it as can be told.
+fn beginning(key: &[u8]) -> Cow<'_, str> {
+    // A character that is cut in two is behind what is told.
+    String::from_utf8_lossy(&key[..key.len().min(MAX_PATH + 4)])
+}
+
 /// Whether a key stands in a path as it is, behind a dot: `[A-Za-z_][A-Za-z0-9_-]*`.
-fn is_identifier(key: &str) -> bool {
-    key.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+fn is_identifier(key: &[u8]) -> bool {
+    key.first().is_some_and(|first| first.is_ascii_alphabetic() || *first == b'_')
+        && key.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
 
 /// Control characters are escaped: a key must not be able to begin a line of its own in a log or in an editor.
-fn write_visible(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn write_visible(text: &str, f: &mut String) -> fmt::Result {
     for c in text.chars() {
         if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
             write!(f, "{}", c.escape_default())?;
         } else {
-            f.write_char(c)?;
+            f.push(c);
         }
     }
     Ok(())
@@ -83,17 +148,6 @@ pub(crate) struct Pattern {
     /// As the policy writes it.
     written: String,
     tokens: Vec<PatternToken>,
-}
-
-/// How a [`Pattern`] lies to a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Relation {
-    /// The pattern is the path, or a field that the path is below of.
-    Covers,
-    /// The pattern is below the path.
-    Below,
-    /// Neither.
-    Apart,
 }
 
 impl Pattern {
@@ -140,17 +194,6 @@ impl Pattern {
         &self.written
     }
 
-    /// How the pattern lies to `path`, compared token by token.
-    pub(super) fn relation(&self, path: &[Token<'_>]) -> Relation {
-        if !self.tokens.iter().zip(path).all(|(pattern, token)| pattern.matches(token)) {
-            Relation::Apart
-        } else if self.tokens.len() <= path.len() {
-            Relation::Covers
-        } else {
-            Relation::Below
-        }
-    }
-
     /// How exactly the pattern names a field: first by its depth, then by how few of its tokens are `*`.
     pub(crate) fn specificity(&self) -> (usize, usize) {
         (self.tokens.len(), self.tokens.iter().filter(|&token| *token != PatternToken::Any).count())
@@ -170,23 +213,13 @@ impl Pattern {
 }
 
 impl PatternToken {
-    fn matches(&self, token: &Token<'_>) -> bool {
-        match (self, token) {
-            (Self::Any, _) => true,
-            (Self::Key(pattern), Token::Key(key)) => pattern == key,
-            (Self::Key(pattern), Token::Index(index)) => pattern.parse() == Ok(*index),
-            (Self::Named(pattern), Token::Named(name)) => pattern == name,
-            _ => false,
-        }
-    }
-
     /// Reads the token at the start of `text`, which comes behind a dot; gives what comes after it.
     fn behind_dot(text: &str) -> Result<(Self, &str), String> {
         let (token, after) = text.split_at(text.find(['.', '[']).unwrap_or(text.len()));
         match token {
             "*" => Ok((Self::Any, after)),
             "" => Err("a field's name is missing".to_owned()),
-            key if is_identifier(key) => Ok((Self::Key(key.to_owned()), after)),
+            key if is_identifier(key.as_bytes()) => Ok((Self::Key(key.to_owned()), after)),
             key => Err(format!(
                 "\"{key}\" is no field's name; a key of other characters stands in brackets, [example.com/x]"
             )),
@@ -230,14 +263,14 @@ impl TryFrom<String> for Pattern {
 mod tests {
     use super::*;
 
-    fn key(key: &str) -> Token<'_> {
-        Token::Key(Cow::Borrowed(key))
+    fn key(key: &str) -> Step<'_> {
+        Step::Key(key.as_bytes())
     }
 
     #[test]
     fn writes_paths_as_kubernetes_does() {
-        let named = Token::Named(Cow::Borrowed("py\"torch"));
-        for (tokens, text) in [
+        let named = Step::Named { name: b"py\"torch", position: None };
+        for (steps, text) in [
             (&[key("spec"), key("a-b_c")][..], "spec.a-b_c"),
             (
                 &[key("metadata"), key("annotations"), key("example.com/owner")],
@@ -245,10 +278,14 @@ mod tests {
             ),
             (&[key("0a"), key("b")], "[0a].b"),
             (&[key("a"), named, key("image")], "a[name=\"py\\\"torch\"].image"),
-            (&[key("a"), Token::Index(3), key("")], "a[3][]"),
+            (&[key("a"), Step::Index(3), key("")], "a[3][]"),
             (&[key("a"), key("b\nc\u{2028}")], "a[b\\nc\\u{2028}]"),
         ] {
-            assert_eq!(FieldPath(tokens).to_string(), text);
+            let mut path = FieldPath::default();
+            let marks: Vec<_> = steps.iter().map(|step| path.push(*step)).collect();
+            assert_eq!((&*path.told(), path.depth()), (text, steps.len()));
+            marks.into_iter().rev().for_each(|mark| path.pop(mark));
+            assert_eq!((&*path.told(), path.depth()), ("", 0));
         }
     }
 
@@ -282,15 +319,18 @@ mod tests {
     }
 
     #[test]
-    fn compares_token_by_token() -> Result<(), String> {
-        let ttl = Pattern::parse("spec.ttl")?;
-        assert_eq!(ttl.relation(&[key("spec"), key("ttl")]), Relation::Covers);
-        assert_eq!(ttl.relation(&[key("spec"), key("ttl"), key("x")]), Relation::Covers);
-        assert_eq!(ttl.relation(&[key("spec"), key("ttlX")]), Relation::Apart);
-        assert_eq!(ttl.relation(&[key("spec")]), Relation::Below);
-        let any = Pattern::parse("spec.*[*].x")?;
-        let path = [key("spec"), key("a"), Token::Index(0), key("x")];
-        assert_eq!(any.relation(&path), Relation::Covers);
+    fn cuts_what_is_too_long_to_be_told() {
+        let (long, mut path) = ("k".repeat(MAX_PATH * 3), FieldPath::default());
+        let mark = path.push(key(&long));
+        path.push(key(&long));
+        assert_eq!(path.told().len(), MAX_PATH);
+        assert!(path.told().ends_with("kkk...") && path.text.len() < MAX_PATH * 2);
+        path.pop(mark);
+        assert_eq!(path.told(), "");
+    }
+
+    #[test]
+    fn is_the_more_specific_the_deeper_and_the_plainer() -> Result<(), String> {
         assert!(Pattern::parse("a.b")?.specificity() > Pattern::parse("a.*")?.specificity());
         assert!(Pattern::parse("a.*.c")?.specificity() > Pattern::parse("a.b")?.specificity());
         Ok(())

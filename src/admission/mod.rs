@@ -1,13 +1,13 @@
 //! The decision, pure: it does no I/O, knows no clock and keeps nothing.
 //!
 //! ```text
-//! bytes ──review──▶ Review ──changes──▶ [Change] ──verdict──▶ [Violation] ──response──▶ bytes
-//!           │                    │                     │
-//!         json              equality, amount         policy ◀── a file's text
+//! bytes ──review──▶ Review ──compare──▶ Violations ──response──▶ bytes
+//!           │                  │   └── policy ◀── a file's text
+//!         json         equality, types, amount
 //! ```
 
 mod amount;
-mod changes;
+mod compare;
 mod equality;
 mod field;
 mod json;
@@ -15,24 +15,26 @@ mod policy;
 mod response;
 mod review;
 mod text;
-mod verdict;
+mod types;
+mod violations;
 
 use std::borrow::Cow;
 
 pub(crate) use self::{
-    field::{Pattern, PatternToken, Token},
-    policy::{Condition, DenialReason, Equality, Exemption, Resource, ValidationAction},
+    field::{Pattern, PatternToken, Step},
+    policy::{Condition, DenialReason, Effect, Equality, Exemption, Precedence, Resource, ValidationAction},
+    types::Type,
 };
 use self::{
     json::Json,
-    policy::{Circumstances, Rules},
+    policy::Circumstances,
     review::{Request, Review},
 };
 pub use self::{
     policy::{Place, Policy, PolicyError, Remark, Severity},
     response::MAX_RESPONSE,
     review::NotAReview,
-    verdict::Violation,
+    violations::{Violation, Violations},
 };
 
 /// What was decided for a review, and the bytes that say so.
@@ -56,23 +58,15 @@ pub struct Decision<'a> {
     /// The request's uid.
     pub uid: Cow<'a, str>,
     /// The user's name.
-    pub user: String,
+    pub user: Cow<'a, str>,
     /// The object's namespace.
     pub namespace: Cow<'a, str>,
     /// The object's name.
     pub name: Cow<'a, str>,
     /// Whether the request is a server-side dry run.
     pub dry_run: bool,
-    /// The fields that were changed and may not be, sorted by path.
-    pub violations: Vec<Violation>,
-}
-
-impl Decision<'_> {
-    /// The violations' paths on one line of at most 1 KiB, separated by commas.
-    #[must_use]
-    pub fn fields(&self) -> String {
-        verdict::paths(&self.violations)
-    }
+    /// The fields that were changed and may not be.
+    pub violations: Violations,
 }
 
 /// What came of a review.
@@ -95,7 +89,7 @@ pub enum Outcome {
 /// An error means that there is nothing to answer a review to; it is for HTTP 400.
 pub fn answer<'a>(body: &'a [u8], policy: &Policy) -> Result<Answer<'a>, NotAReview> {
     let Review { version, request } = Review::read(body)?;
-    let mut violations = Vec::new();
+    let mut violations = Violations::default();
     let (outcome, body) = match decide(&request, policy) {
         Verdict::BadRequest(problem) => (Outcome::BadRequest, response::bad_request(version, &request, &problem)),
         Verdict::NotApplicable => (Outcome::NotApplicable, response::allowed(version, &request)),
@@ -112,7 +106,7 @@ pub fn answer<'a>(body: &'a [u8], policy: &Policy) -> Result<Answer<'a>, NotARev
         operation: request.operation,
         subresource: request.subresource,
         uid: request.uid,
-        user: request.user.username.unwrap_or_default(),
+        user: request.user.name,
         namespace: request.namespace,
         name: request.name,
         dry_run: request.dry_run,
@@ -126,7 +120,7 @@ enum Verdict<'p> {
     NotApplicable,
     Allowed,
     Violated {
-        found: Vec<Violation>,
+        found: Violations,
         /// The fields that this user could have changed.
         mutable: Vec<&'p str>,
     },
@@ -163,21 +157,13 @@ fn decide<'p>(request: &Request<'_>, policy: &'p Policy) -> Verdict<'p> {
 }
 
 fn update<'p>(request: &Request<'_>, old: Json<'_>, new: Json<'_>, policy: &'p Policy) -> Verdict<'p> {
-    let circumstances = Circumstances {
-        user: request.user.username.as_deref().unwrap_or_default(),
-        groups: request.user.groups.as_deref().unwrap_or_default(),
-        subresource: &request.subresource,
-        old,
-        new,
-    };
-    let rules = Rules::new(policy, &circumstances);
-    let changes = if request.subresource == "scale" {
-        // A Scale is a view: only its spec is ever written to the object behind it.
-        let spec = vec![Token::Key(Cow::Borrowed("spec"))];
-        changes::changes(old.get("spec"), new.get("spec"), spec, &rules)
-    } else {
-        changes::changes(Some(old), Some(new), Vec::new(), &rules)
-    };
-    let found = verdict::violations(changes, &rules);
-    if found.is_empty() { Verdict::Allowed } else { Verdict::Violated { found, mutable: rules.mutable() } }
+    let circumstances = Circumstances { user: &request.user, subresource: &request.subresource, old, new };
+    let rules = policy.rules(&circumstances);
+    let of = Type::of(&request.resource.group, &request.resource.resource, &request.subresource);
+    let violations = if request.subresource == "scale" { compare::violations_of_spec } else { compare::violations };
+    let found = violations(old, new, of, rules.precedence, policy.equality);
+    if found.is_empty() {
+        return Verdict::Allowed;
+    }
+    Verdict::Violated { found, mutable: rules.mutable.into_iter().map(Pattern::written).collect() }
 }

@@ -9,7 +9,7 @@ use super::{
     policy::{DenialReason, Policy, ValidationAction},
     review::{Request, Version},
     text::{cut, joined},
-    verdict::{Detail, Violation, paths},
+    violations::{Detail, Violation, Violations},
 };
 
 /// The largest answer, in bytes.
@@ -81,10 +81,10 @@ pub(super) fn violated(
     version: Version,
     request: &Request<'_>,
     policy: &Policy,
-    violations: &[Violation],
+    violations: &Violations,
     mutable: &[&str],
 ) -> Vec<u8> {
-    let mut shown = violations.len().min(MAX_CAUSES);
+    let mut shown = violations.first.len().min(MAX_CAUSES);
     loop {
         let body = with_causes(version, request, policy, violations, shown, mutable);
         if body.len() < MAX_RESPONSE || shown == 0 {
@@ -98,14 +98,15 @@ fn with_causes(
     version: Version,
     request: &Request<'_>,
     policy: &Policy,
-    violations: &[Violation],
+    violations: &Violations,
     shown: usize,
     mutable: &[&str],
 ) -> Vec<u8> {
     let denied = policy.takes(ValidationAction::Deny);
     let mut response = Response::new(&request.uid, !denied);
     response.audit_annotations.insert("policy", policy.name.clone());
-    response.audit_annotations.insert("violations", paths(violations));
+    response.audit_annotations.insert("policy-digest", policy.digest().to_owned());
+    response.audit_annotations.insert("violations", violations.paths());
     let causes = causes(policy.reason, violations, shown);
     if denied {
         response.status = Some(status(request, policy.reason, causes));
@@ -116,7 +117,7 @@ fn with_causes(
     response.into_bytes(version)
 }
 
-fn causes(reason: DenialReason, violations: &[Violation], shown: usize) -> Vec<StatusCause> {
+fn causes(reason: DenialReason, violations: &Violations, shown: usize) -> Vec<StatusCause> {
     let cause = |field: &str, message: String| StatusCause {
         field: Some(field.to_owned()),
         message: Some(message),
@@ -128,6 +129,7 @@ fn causes(reason: DenialReason, violations: &[Violation], shown: usize) -> Vec<S
         DenialReason::Forbidden => "field may not be changed",
     };
     let mut causes: Vec<_> = violations
+        .first
         .iter()
         .take(shown)
         .map(|Violation { path, detail }| cause(path, format!("Forbidden: {rule}{}", told(detail))))
@@ -211,5 +213,5 @@ fn changeable(subresource: &str, mutable: &[&str]) -> String {
     }
     let intro = "only these fields can be changed: ";
     let fields = mutable.iter().copied();
-    format!("{intro}{}", joined(fields, ", ", MAX_WARNING - intro.len()))
+    format!("{intro}{}", joined(fields, 0, ", ", MAX_WARNING - intro.len()))
 }

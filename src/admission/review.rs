@@ -2,12 +2,15 @@
 //!
 //! The types of `k8s.io/api/admission/v1` are not among k8s-openapi's; these hold what the guard uses of them.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
-use k8s_openapi::api::authentication::v1::UserInfo;
-use serde::{Deserialize, de::IgnoredAny};
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::value::RawValue;
 
-use super::json::{Kind, NotJson, Reader, Tree, unquote, unquote_bytes};
+use super::json::{Kind, NotJson, Reader, Tree, unquote};
 
 /// The longest uid that is answered. Kubernetes' are 36 bytes long; the answer repeats it, and has a limit.
 const MAX_UID: usize = 256;
@@ -63,7 +66,7 @@ pub(super) struct Request<'a> {
     pub(super) subresource: Cow<'a, str>,
     pub(super) name: Cow<'a, str>,
     pub(super) namespace: Cow<'a, str>,
-    pub(super) user: UserInfo,
+    pub(super) user: User<'a>,
     pub(super) dry_run: bool,
     pub(super) object: Option<Tree<'a>>,
     pub(super) old_object: Option<Tree<'a>>,
@@ -87,6 +90,113 @@ pub(super) struct GroupResource<'a> {
     pub(super) group: Cow<'a, str>,
     #[serde(borrow, default)]
     pub(super) resource: Cow<'a, str>,
+}
+
+/// `UserInfo`, as far as exemptions depend on it.
+#[derive(Debug, Default)]
+pub(super) struct User<'a> {
+    pub(super) name: Cow<'a, str>,
+    /// The list as it is written: a stranger's may be long, and few policies ask for it.
+    groups: Option<&'a str>,
+}
+
+impl<'a> User<'a> {
+    /// True if the user is in that group.
+    pub(super) fn is_in(&self, group: &str) -> bool {
+        let Some(groups) = self.groups else { return false };
+        let Ok(groups) = Reader::new(groups.as_bytes()).tree() else { return false };
+        groups.root().elements().any(|listed| listed.is_string(group))
+    }
+
+    /// Reads a `UserInfo`. None where it is something else.
+    fn read(text: &'a [u8]) -> Option<Self> {
+        /// `k8s.io/api/authentication/v1`; what is null is missing, as for Go.
+        #[derive(Deserialize)]
+        struct UserInfo<'a> {
+            #[serde(borrow, default)]
+            username: Option<&'a RawValue>,
+            #[serde(borrow, default)]
+            groups: Option<&'a RawValue>,
+            #[serde(borrow, default)]
+            uid: Option<&'a RawValue>,
+            #[serde(default, rename = "extra")]
+            _extra: Option<Extra>,
+        }
+        let UserInfo { username, groups, uid, .. } = serde_json::from_slice(text).ok()?;
+        let text = |value: Option<&'a RawValue>| match value {
+            Some(value) => string(value.get().as_bytes()),
+            None => Some(Cow::Borrowed("")),
+        };
+        text(uid)?;
+        let groups = groups.map(RawValue::get);
+        groups.map(serde_json::from_str::<Strings>).transpose().ok()?;
+        Some(Self { name: text(username)?, groups })
+    }
+}
+
+/// A list of strings, none of which is kept.
+struct Strings;
+
+impl<'de> Deserialize<'de> for Strings {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List;
+        impl<'de> Visitor<'de> for List {
+            type Value = Strings;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of strings")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Strings, A::Error> {
+                while let Some(Text) = list.next_element()? {}
+                Ok(Strings)
+            }
+        }
+        deserializer.deserialize_seq(List)
+    }
+}
+
+/// A string that is not kept.
+struct Text;
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl Visitor<'_> for Any {
+            type Value = Text;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E>(self, _: &str) -> Result<Text, E> {
+                Ok(Text)
+            }
+        }
+        deserializer.deserialize_str(Any)
+    }
+}
+
+/// A map of lists of strings, none of which is kept.
+struct Extra;
+
+impl<'de> Deserialize<'de> for Extra {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Lists;
+        impl<'de> Visitor<'de> for Lists {
+            type Value = Extra;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map of lists of strings")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Extra, A::Error> {
+                while let Some((Text, _)) = map.next_entry::<Text, Option<Strings>>()? {}
+                Ok(Extra)
+            }
+        }
+        deserializer.deserialize_map(Lists)
+    }
 }
 
 impl<'a> Review<'a> {
@@ -124,7 +234,7 @@ impl<'a> Envelope<'a> {
         let mut reader = Reader::new(body);
         if reader.peek() == Some(b'{') {
             envelope.is_map = true;
-            reader.map(|reader, key| match unquote_bytes(key).as_ref() {
+            reader.map(|reader, key| match unquote(key).as_ref() {
                 b"apiVersion" => reader.value().map(|text| envelope.api_version = string(text).unwrap_or_default()),
                 b"kind" => reader.value().map(|text| envelope.kind = string(text).unwrap_or_default()),
                 b"request" => envelope.read_request(reader),
@@ -143,7 +253,7 @@ impl<'a> Envelope<'a> {
             return reader.value().map(|_| ());
         }
         let mut request = Request::default();
-        reader.map(|reader, key| match unquote_bytes(key).as_ref() {
+        reader.map(|reader, key| match unquote(key).as_ref() {
             b"object" => {
                 request.object = request.read_object("object", reader, request.object.is_some())?;
                 Ok(())
@@ -204,7 +314,7 @@ impl<'a> Request<'a> {
             self.problem(format!("request.{field} is given more than once"));
         }
         let tree = match self.object.as_ref().or(self.old_object.as_ref()) {
-            Some(twin) => reader.tree_like(twin)?,
+            Some(first) => reader.tree_like(first)?,
             None => reader.tree()?,
         };
         match tree.root().kind() {
@@ -228,7 +338,7 @@ impl<'a> Request<'a> {
             b"namespace" => set(&mut self.namespace, string(text)),
             b"kind" => set(&mut self.kind, serde_json::from_slice(text).ok()),
             b"resource" => set(&mut self.resource, serde_json::from_slice(text).ok()),
-            b"userInfo" => set(&mut self.user, serde_json::from_slice(text).ok()),
+            b"userInfo" => set(&mut self.user, User::read(text)),
             b"dryRun" => set(&mut self.dry_run, serde_json::from_slice(text).ok()),
             _ => true,
         };
@@ -254,5 +364,11 @@ fn set<T>(field: &mut T, value: Option<T>) -> bool {
 }
 
 fn string(text: &[u8]) -> Option<Cow<'_, str>> {
-    text.starts_with(b"\"").then(|| unquote(text))
+    let is_string = text.starts_with(b"\"");
+    is_string.then(|| match unquote(text) {
+        Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
+        Cow::Owned(bytes) => Cow::Owned(
+            String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
+        ),
+    })
 }

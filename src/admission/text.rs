@@ -1,23 +1,32 @@
 //! Text that somebody else wrote, kept to a length.
 
-/// The parts as one text of at most `limit` bytes; the last part then says how many are left out.
-pub(super) fn joined<'p>(parts: impl ExactSizeIterator<Item = &'p str>, separator: &str, limit: usize) -> String {
+/// The parts, and `more` that are not given, as one text of at most `limit` bytes; the last part then says how many are
+/// left out.
+pub(super) fn joined<'p>(
+    parts: impl ExactSizeIterator<Item = &'p str>,
+    more: usize,
+    separator: &str,
+    limit: usize,
+) -> String {
     // Room for "and 4294967295 more".
     const MORE: usize = 24;
     let mut text = String::new();
-    let mut left = parts.len();
+    let mut left = parts.len() + more;
     for part in parts {
         let needed = text.len() + separator.len() + part.len();
         let room = if left == 1 { limit } else { limit - MORE };
         if needed > room {
-            let separator = if text.is_empty() { "" } else { separator };
-            return text + separator + &format!("and {left} more");
+            break;
         }
         if !text.is_empty() {
             text.push_str(separator);
         }
         text.push_str(part);
         left -= 1;
+    }
+    if left > 0 {
+        let separator = if text.is_empty() { "" } else { separator };
+        text = text + separator + &format!("and {left} more");
     }
     text
 }
@@ -45,8 +54,9 @@ mod tests {
         assert_eq!(cut("longer", 5), "lo...");
         assert_eq!(cut("日本語", 8), "日...");
         let parts = ["alpha", "beta", "gamma", "delta"];
-        assert_eq!(joined(parts.into_iter(), ", ", 100), "alpha, beta, gamma, delta");
-        assert_eq!(joined(parts.into_iter(), ", ", 36), "alpha, beta, and 2 more");
-        assert_eq!(joined(parts.into_iter(), ",", 26), "and 4 more");
+        assert_eq!(joined(parts.into_iter(), 0, ", ", 100), "alpha, beta, gamma, delta");
+        assert_eq!(joined(parts.into_iter(), 0, ", ", 36), "alpha, beta, and 2 more");
+        assert_eq!(joined(parts.into_iter(), 0, ",", 26), "and 4 more");
+        assert_eq!(joined(parts.into_iter(), 3, ", ", 100), "alpha, beta, gamma, delta, and 3 more");
     }
 }

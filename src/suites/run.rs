@@ -212,7 +212,7 @@ impl Actual {
                 } else {
                     Verdict::Audited
                 };
-                let fields = answer.decision.violations.into_iter().map(|violation| violation.path).collect();
+                let fields = answer.decision.violations.first.into_iter().map(|violation| violation.path).collect();
                 Self { fields, ..plain(verdict) }
             }
         }

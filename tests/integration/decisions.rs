@@ -18,6 +18,7 @@ mod policies;
 mod protocol;
 mod response;
 mod scope;
+mod surrogates;
 
 /// Where the container of the master is, as a JSON pointer and as a path.
 const CONTAINER: &str = "/spec/pytorchReplicaSpecs/Master/template/spec/containers/0";

@@ -136,7 +136,10 @@ fn lints_several_policies() {
     assert_snapshot!(warned, @r#"
     exit code 0
     --- output
+    warned.yaml:5:59: note: resources: the Go types of pods are not known: of its objects only metadata and pod templates are compared as Go does, all else as JSON
     warned.yaml:6:34: warning: mutableFields: spec.*.template[0].containers[name="a\"b"] is inside spec, which is listed too; take it away
+    warned.yaml:6:34: note: mutableFields: spec.*.template[0].containers[name="a\"b"]: containers counts as a whole where an element has no name, or two have the same: then no change of it is allowed unless every change is
+    warned.yaml:6:80: warning: this policy protects nothing of spec: everyone may change spec; list only what may change, or list what may not under immutableFields
     warned.yaml:8:1: warning: serverManagedFields: the API server itself changes metadata.generation in ordinary updates, which then are violations; list it
     warned.yaml:9:11: warning: equality: Strict denies updates that change nothing: a typed client writes cpu: 2 as "2", and {} and null where there was nothing
     warned.yaml:13:51: warning: exemption c: subresources: custom resources have no other, only status and scale

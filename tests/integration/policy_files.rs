@@ -10,6 +10,7 @@ use crate::cli::Folder;
 mod exemptions;
 mod lists;
 mod needless;
+mod protection;
 mod schema;
 mod texts;
 mod values;

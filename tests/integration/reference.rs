@@ -8,13 +8,11 @@ use crate::{
     tree::{Noise, Tree},
 };
 
-/// Fields that the API server writes itself on ordinary updates.
-const SERVER_MANAGED: [&[&str]; 4] = [
-    &["metadata", "managedFields"],
-    &["metadata", "generation"],
-    &["metadata", "resourceVersion"],
-    &["metadata", "selfLink"],
-];
+use self::policy::Rules;
+pub(crate) use self::policy::{Exemption, Field, Part, Policy, Request, When, keys};
+
+mod policy;
+mod types;
 
 /// What anyone may change.
 pub(crate) const MUTABLE: [&[&str]; 5] = [
@@ -23,17 +21,6 @@ pub(crate) const MUTABLE: [&[&str]; 5] = [
     &["spec", "activeDeadlineSeconds"],
     &["spec", "ttlSecondsAfterFinished"],
     &["spec", "cleanPodPolicy"],
-];
-
-/// Where the Go types hold a struct or a map by value, so that `{}` is written for nothing.
-const BY_VALUE: [&[&str]; 7] = [
-    &["metadata", "labels"],
-    &["metadata", "annotations"],
-    &["spec", "runPolicy"],
-    &["spec", "*", "*", "template", "metadata"],
-    &["spec", "*", "*", "template", "spec", "containers", "*", "resources"],
-    &["spec", "*", "*", "template", "spec", "initContainers", "*", "resources"],
-    &["spec", "*", "*", "template", "spec", "ephemeralContainers", "*", "resources"],
 ];
 
 /// The accounts of Kubernetes' garbage collector.
@@ -50,55 +37,81 @@ pub(crate) type Violations = BTreeMap<String, String>;
 enum Step {
     Key(String),
     Index(usize),
-    Name(String),
+    /// An element of a list whose elements have names, and its place, if it is the same before and after.
+    Element(String, Option<usize>),
 }
 
 type Path = Vec<Step>;
 
-/// Decides an update of a PyTorchJob (`subresource` empty), its scale or its status.
+/// Decides an update of a PyTorchJob (`subresource` empty), its scale or its status, under the default policy.
 pub(crate) fn judge(old: &Tree, new: &Tree, user: &str, subresource: &str) -> Violations {
-    let mut judge = Judge { mutable: MUTABLE.to_vec(), violations: Violations::new() };
-    if COLLECTORS.contains(&user) {
-        judge.mutable.push(&["metadata", "finalizers"]);
-        judge.mutable.push(&["metadata", "ownerReferences"]);
-    }
-    if old.get(&["metadata", "deletionTimestamp"]).is_some_and(|time| *time != Tree::Null) {
-        judge.mutable.push(&["metadata", "finalizers"]);
-    }
-    match subresource {
+    let request = Request { user, groups: &["system:authenticated"], subresource };
+    judge_under(&Policy::cci(), &request, old, new)
+}
+
+/// Decides an update of a PyTorchJob, its scale or its status.
+pub(crate) fn judge_under(policy: &Policy, request: &Request<'_>, old: &Tree, new: &Tree) -> Violations {
+    let mut judge = Judge {
+        rules: policy.rules(request, old, new),
+        is_scale: request.subresource == "scale",
+        violations: Violations::new(),
+    };
+    match request.subresource {
         "status" => {}
-        "scale" => {
-            judge.mutable.clear();
-            judge.compare(&vec![Step::Key("spec".to_owned())], old.get(&["spec"]), new.get(&["spec"]));
-        }
+        "scale" => judge.compare(&vec![Step::Key("spec".to_owned())], old.get(&["spec"]), new.get(&["spec"])),
         _ => judge.compare(&Path::new(), Some(old), Some(new)),
     }
     judge.violations
 }
 
 struct Judge {
-    mutable: Vec<&'static [&'static str]>,
+    rules: Rules,
+    is_scale: bool,
     violations: Violations,
+}
+
+/// What becomes of a value that is on one side only.
+enum Fate {
+    Allowed,
+    /// As a whole: its root says so.
+    Forbidden,
+    /// Only these parts of it.
+    Partly(Vec<Path>),
 }
 
 impl Judge {
     fn compare(&mut self, at: &Path, old: Option<&Tree>, new: Option<&Tree>) {
-        if self.is_mutable(at) || is_server_managed(at) {
+        if self.rules.is_server_managed(at) || self.rules.is_free(at) {
             return;
         }
-        let old = old.filter(|tree| !is_absent(at, tree));
-        let new = new.filter(|tree| !is_absent(at, tree));
+        let written = (old, new);
+        let old = old.filter(|tree| !self.is_absent(at, tree));
+        let new = new.filter(|tree| !self.is_absent(at, tree));
+        // Two scalars are told as they are written, and the object's own parts member by member, where one equals nothing.
+        let is_scalar = |tree: &Tree| tree.is_scalar() && *tree != Tree::Null;
+        let is_part = |tree: &Tree| at.len() == 1 && matches!(tree, Tree::Map(_));
+        let (old, new) = match (old, new, written) {
+            (None, None, _) => (None, None),
+            (_, _, (Some(one), Some(other)))
+                if (is_scalar(one) && is_scalar(other)) || (is_part(one) && is_part(other)) =>
+            {
+                (Some(one), Some(other))
+            }
+            (old, new, _) => (old, new),
+        };
         match (old, new) {
             (None, None) => {}
-            (None, Some(new)) => self.whole(at, new, " (added)"),
-            (Some(old), None) => self.whole(at, old, " (removed)"),
+            (None, Some(new)) => self.one_sided(at, new, " (added)"),
+            (Some(old), None) => self.one_sided(at, old, " (removed)"),
             (Some(Tree::Map(old)), Some(Tree::Map(new))) => {
                 for key in old.keys().chain(new.keys()).collect::<BTreeSet<_>>() {
                     self.compare(&below(at, Step::Key(key.clone())), old.get(key), new.get(key));
                 }
             }
             (Some(Tree::List(old)), Some(Tree::List(new))) => self.lists(at, old, new),
-            (Some(old), Some(new)) if is_same_scalar(at, old, new) => {}
+            (Some(old), Some(new)) if self.is_same_scalar(at, old, new) => {}
+            // An element or a key that is null decodes into the same as a zero.
+            (Some(old), Some(new)) if self.are_zero(at, old, new) => {}
             (Some(old), Some(new)) => match (plain(old), plain(new)) {
                 (Some(old), Some(new)) => self.forbid(at, &format!(" (was {old}, now {new})")),
                 _ => self.forbid(at, ""),
@@ -106,47 +119,36 @@ impl Judge {
         }
     }
 
-    /// A field that is on one side only: its root, or where something mutable lies below it, what else does.
-    fn whole(&mut self, at: &Path, tree: &Tree, what: &str) {
-        if self.is_mutable(at) {
-            return;
-        }
-        if !self.has_mutable_below(at, tree) {
-            return self.forbid(at, what);
-        }
-        let before = self.violations.len();
-        for (step, member) in present_members(at, tree) {
-            self.whole(&step, member, what);
-        }
-        // Everything in it may change, but the map itself came or went, and `{}` is not nothing here.
-        if self.violations.len() == before && !is_absent(at, &Tree::empty_map()) {
-            self.forbid(at, what);
-        }
-    }
-
-    fn has_mutable_below(&self, at: &Path, tree: &Tree) -> bool {
-        present_members(at, tree)
-            .iter()
-            .any(|(path, member)| self.is_mutable(path) || self.has_mutable_below(path, member))
-    }
-
     fn lists(&mut self, at: &Path, old: &[Tree], new: &[Tree]) {
         if old.iter().chain(new).all(Tree::is_scalar) {
-            let same = old.len() == new.len() && old.iter().zip(new).all(|(old, new)| is_same_scalar(at, old, new));
+            let same =
+                old.len() == new.len() && old.iter().zip(new).all(|(old, new)| self.is_same_element(at, old, new));
             if !same {
                 self.forbid(at, "");
             }
         } else if let (Some(old_names), Some(new_names)) = (unique_names(old), unique_names(new)) {
+            // A field speaks of a place at which another element stands now: by name there is no telling what changed.
+            if self.rules.places_in(at).into_iter().any(|place| old_names.get(place) != new_names.get(place)) {
+                return self.forbid(at, "");
+            }
             let find = |name: &String, names: &[String]| names.iter().position(|other| other == name);
             for name in old_names.iter().chain(&new_names).collect::<BTreeSet<_>>() {
-                let old = find(name, &old_names).map(|index| &old[index]);
-                let new = find(name, &new_names).map(|index| &new[index]);
-                self.compare(&below(at, Step::Name(name.clone())), old, new);
+                let (old_place, new_place) = (find(name, &old_names), find(name, &new_names));
+                let step = Step::Element(name.clone(), old_place.filter(|_| old_place == new_place));
+                self.compare(&below(at, step), old_place.map(|place| &old[place]), new_place.map(|place| &new[place]));
             }
             let stayed_old: Vec<_> = old_names.iter().filter(|name| new_names.contains(name)).collect();
             let stayed_new: Vec<_> = new_names.iter().filter(|name| old_names.contains(name)).collect();
             if stayed_old != stayed_new {
                 self.forbid(at, " (order changed)");
+            }
+        } else if self.rules.names_an_element_of(at) {
+            // A field speaks of an element's name, and these elements are told apart by their places.
+            let mut strictly =
+                Self { rules: self.rules.without_fields(), is_scale: self.is_scale, violations: Violations::new() };
+            strictly.lists(at, old, new);
+            if !strictly.violations.is_empty() {
+                self.forbid(at, "");
             }
         } else if old.len() == new.len() {
             for (index, (old, new)) in old.iter().zip(new).enumerate() {
@@ -157,38 +159,138 @@ impl Judge {
         }
     }
 
-    fn is_mutable(&self, at: &Path) -> bool {
-        self.mutable.iter().any(|mutable| at.len() >= mutable.len() && matches(&at[..mutable.len()], mutable))
+    /// A value that is on one side only: its root, or where fields below it differ in what they allow, these.
+    fn one_sided(&mut self, at: &Path, tree: &Tree, what: &str) {
+        match self.fate(at, tree) {
+            Fate::Allowed => {}
+            Fate::Forbidden => self.forbid(at, what),
+            Fate::Partly(paths) => paths.iter().for_each(|path| self.forbid(path, what)),
+        }
+    }
+
+    fn fate(&self, at: &Path, tree: &Tree) -> Fate {
+        let own = |mutable| if mutable { Fate::Allowed } else { Fate::Forbidden };
+        let is_mutable = self.rules.is_mutable(at);
+        let members = match tree {
+            Tree::Map(_) => self.members(at, tree),
+            Tree::List(items) => match unique_names(items) {
+                None if self.rules.names_an_element_of(at) => return own(self.rules.is_free(at)),
+                _ => self.members(at, tree),
+            },
+            _ => return own(is_mutable),
+        };
+        // The map or list itself is a change, unless an empty one is none.
+        let is_allowed = is_mutable || self.is_absent_when_empty(at, tree);
+        if members.is_empty() {
+            return own(is_allowed);
+        }
+        let (mut allowed, mut forbidden, mut parts) = (0, 0, Vec::new());
+        for (path, member) in &members {
+            match self.fate(path, member) {
+                Fate::Allowed => allowed += 1,
+                Fate::Forbidden => {
+                    forbidden += 1;
+                    parts.push(path.clone());
+                }
+                Fate::Partly(paths) => parts.extend(paths),
+            }
+        }
+        if allowed == members.len() && is_allowed {
+            Fate::Allowed
+        } else if !is_mutable && (allowed == members.len() || forbidden == members.len()) {
+            Fate::Forbidden
+        } else {
+            Fate::Partly(parts)
+        }
+    }
+
+    /// The members of a map, or the elements of a list, that count: a member that equals an absent one does not, nor
+    /// does one that is managed by the server. Of an element it counts that it is there.
+    fn members<'a>(&self, at: &Path, tree: &'a Tree) -> Vec<(Path, &'a Tree)> {
+        let members: Vec<_> = match tree {
+            Tree::Map(members) => members
+                .iter()
+                .map(|(key, member)| (below(at, Step::Key(key.clone())), member))
+                .filter(|(path, member)| !self.is_absent(path, member))
+                .collect(),
+            Tree::List(items) => {
+                let names = unique_names(items);
+                let step = |place: usize| match &names {
+                    Some(names) => Step::Element(names[place].clone(), Some(place)),
+                    None => Step::Index(place),
+                };
+                items.iter().enumerate().map(|(place, item)| (below(at, step(place)), item)).collect()
+            }
+            _ => Vec::new(),
+        };
+        members.into_iter().filter(|(path, _)| !self.rules.is_server_managed(path)).collect()
     }
 
     fn forbid(&mut self, at: &Path, what: &str) {
         self.violations.insert(render(at), format!("{FORBIDDEN}{what}"));
     }
-}
 
-/// The members of a map that are really there: not null, not an empty list, not managed by the server.
-fn present_members<'a>(at: &Path, tree: &'a Tree) -> Vec<(Path, &'a Tree)> {
-    let Tree::Map(members) = tree else { return Vec::new() };
-    members
-        .iter()
-        .map(|(key, member)| (below(at, Step::Key(key.clone())), member))
-        .filter(|(path, member)| !is_absent(path, member))
-        .filter(|(path, _)| !is_server_managed(path))
-        .collect()
-}
+    fn is_absent(&self, at: &Path, tree: &Tree) -> bool {
+        let counts_by_being_there = match at.last() {
+            None | Some(Step::Index(_) | Step::Element(..)) => true,
+            Some(Step::Key(_)) => types::is_key_of_map(at, self.is_scale),
+        };
+        !self.rules.strict && !counts_by_being_there && is_zero(at, tree, self.is_scale)
+    }
 
-/// Whether a value equals an absent one.
-fn is_absent(at: &Path, tree: &Tree) -> bool {
-    match tree {
-        Tree::Null => true,
-        Tree::List(items) => items.is_empty(),
-        Tree::Map(_) => BY_VALUE.iter().any(|place| matches(at, place)) && present_members(at, tree).is_empty(),
-        _ => false,
+    fn are_zero(&self, at: &Path, old: &Tree, new: &Tree) -> bool {
+        !self.rules.strict && is_zero(at, old, self.is_scale) && is_zero(at, new, self.is_scale)
+    }
+
+    /// An empty map or list in place of this one would equal an absent one; never if it is an element of a list.
+    fn is_absent_when_empty(&self, at: &Path, tree: &Tree) -> bool {
+        let empty = if matches!(tree, Tree::List(_)) { Tree::List(Vec::new()) } else { Tree::empty_map() };
+        at.len() > 1 && self.is_absent(at, &empty)
+    }
+
+    fn is_same_element(&self, at: &Path, old: &Tree, new: &Tree) -> bool {
+        let element = below(at, Step::Index(0));
+        self.is_same_scalar(&element, old, new) || self.are_zero(&element, old, new)
+    }
+
+    fn is_same_scalar(&self, at: &Path, old: &Tree, new: &Tree) -> bool {
+        match (old, new) {
+            (Tree::Number(old), Tree::Number(new)) if self.rules.strict => {
+                let number = |text: &str| serde_json::from_str::<serde_json::Number>(text).ok();
+                old == new || (number(old).is_some() && number(old) == number(new))
+            }
+            (old, new) if self.rules.strict => old.is_scalar() && old == new,
+            (old, new) => is_same_scalar(types::at(at, self.is_scale), old, new),
+        }
     }
 }
 
-fn is_same_scalar(at: &Path, old: &Tree, new: &Tree) -> bool {
-    if is_quantity(at)
+/// The type's zero, which a member that is absent has.
+fn is_zero(at: &Path, tree: &Tree, is_scale: bool) -> bool {
+    let word = types::at(at, is_scale);
+    match tree {
+        Tree::Null => true,
+        Tree::List(items) => items.is_empty(),
+        Tree::Map(members) if word.starts_with("map[]") => members.is_empty(),
+        Tree::Map(members) => {
+            types::is_struct(word)
+                && members.iter().all(|(key, member)| is_zero(&below(at, Step::Key(key.clone())), member, is_scale))
+        }
+        Tree::Text(text) if word == "quantity" => {
+            amount::quantity(&Tree::text(text)).is_some_and(|it| it == amount::number("0"))
+        }
+        Tree::Text(text) if word == "time" || word == "microtime" => text == "0001-01-01T00:00:00Z",
+        Tree::Text(text) => matches!(word, "string" | "bytes") && text.is_empty(),
+        Tree::Bool(value) => word == "bool" && !value,
+        Tree::Number(number) => {
+            matches!(word, "int" | "float" | "quantity" | "intOrString")
+                && amount::number(number) == amount::number("0")
+        }
+    }
+}
+
+fn is_same_scalar(word: types::Word, old: &Tree, new: &Tree) -> bool {
+    if word.trim_start_matches('*') == "quantity"
         && let (Some(old), Some(new)) = (amount::quantity(old), amount::quantity(new))
     {
         return old == new;
@@ -197,14 +299,6 @@ fn is_same_scalar(at: &Path, old: &Tree, new: &Tree) -> bool {
         (Tree::Number(old), Tree::Number(new)) => amount::number(old) == amount::number(new),
         (old, new) => old.is_scalar() && old == new,
     }
-}
-
-fn is_quantity(at: &Path) -> bool {
-    ["containers", "initContainers", "ephemeralContainers"].iter().any(|containers| {
-        ["limits", "requests"]
-            .iter()
-            .any(|kind| matches(at, &["spec", "*", "*", "template", "spec", containers, "*", "resources", kind, "*"]))
-    })
 }
 
 /// How a number or a boolean is shown; nothing else is.
@@ -228,23 +322,14 @@ fn unique_names(items: &[Tree]) -> Option<Vec<String>> {
     (names.iter().collect::<BTreeSet<_>>().len() == names.len()).then_some(names)
 }
 
-fn is_server_managed(at: &[Step]) -> bool {
-    SERVER_MANAGED.iter().any(|managed| matches(at, managed))
-}
-
 fn below(at: &Path, step: Step) -> Path {
     at.iter().cloned().chain([step]).collect()
-}
-
-fn matches(at: &[Step], pattern: &[&str]) -> bool {
-    let fits = |(step, token): (&Step, &&str)| *token == "*" || matches!(step, Step::Key(key) if key == token);
-    at.len() == pattern.len() && at.iter().zip(pattern).all(fits)
 }
 
 fn render(at: &Path) -> String {
     let step = |step: &Step| match step {
         Step::Index(index) => format!("[{index}]"),
-        Step::Name(name) => format!("[name={}]", quoted(name)),
+        Step::Element(name, _) => format!("[name={}]", quoted(name)),
         Step::Key(key) if is_identifier(key) => format!(".{key}"),
         Step::Key(key) => format!("[{key}]"),
     };

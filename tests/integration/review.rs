@@ -134,6 +134,6 @@ pub(crate) fn ask_policy(body: &[u8], policy: &Policy) -> Result<Answered, NotAR
     assert_eq!(allowed, json["response"]["status"].is_null(), "a status on a denial and only there: {text}");
     assert_eq!(json["kind"], "AdmissionReview");
     assert_eq!(json["response"]["uid"], *decision.uid);
-    let violations = decision.violations.into_iter().map(|violation| violation.path).collect();
+    let violations = decision.violations.first.into_iter().map(|violation| violation.path).collect();
     Ok(Answered { outcome: decision.outcome, violations, text, json })
 }

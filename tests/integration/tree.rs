@@ -18,21 +18,27 @@ pub(crate) enum Tree {
 impl Tree {
     /// Reads JSON text; the text is known to be good.
     pub(crate) fn parse(json: &str) -> Self {
+        Self::read(json).expect("JSON")
+    }
+
+    /// Reads JSON text. Of a key that is given twice the last one counts.
+    pub(crate) fn read(json: &str) -> serde_json::Result<Self> {
         let raw = json.trim();
-        match raw.as_bytes()[0] {
-            b'n' => Self::Null,
-            b't' | b'f' => Self::Bool(serde_json::from_str(raw).expect("a bool")),
-            b'"' => Self::Text(serde_json::from_str(raw).expect("a string")),
-            b'[' => {
-                let items: Vec<&RawValue> = serde_json::from_str(raw).expect("a list");
-                Self::List(items.into_iter().map(|item| Self::parse(item.get())).collect())
+        Ok(match raw.as_bytes().first() {
+            Some(b'n') => serde_json::from_str(raw).map(|()| Self::Null)?,
+            Some(b't' | b'f') => Self::Bool(serde_json::from_str(raw)?),
+            Some(b'"') => Self::Text(serde_json::from_str(raw)?),
+            Some(b'[') => {
+                let items: Vec<&RawValue> = serde_json::from_str(raw)?;
+                Self::List(items.into_iter().map(|item| Self::read(item.get())).collect::<Result<_, _>>()?)
             }
-            b'{' => {
-                let members: BTreeMap<String, &RawValue> = serde_json::from_str(raw).expect("a map");
-                Self::Map(members.into_iter().map(|(key, member)| (key, Self::parse(member.get()))).collect())
+            Some(b'{') => {
+                let members: BTreeMap<String, &RawValue> = serde_json::from_str(raw)?;
+                let member = |(key, member): (String, &RawValue)| Ok((key, Self::read(member.get())?));
+                Self::Map(members.into_iter().map(member).collect::<serde_json::Result<_>>()?)
             }
-            _ => Self::Number(raw.to_owned()),
-        }
+            _ => Self::Number(serde_json::from_str::<&RawValue>(raw)?.get().to_owned()),
+        })
     }
 
     pub(crate) fn text(text: &str) -> Self {

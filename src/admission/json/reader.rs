@@ -1,22 +1,21 @@
-//! A place in a text that has not been read to its end.
+//! A position in a text that has not been read to its end.
 
 use super::{
-    scan::{Node, NotJson, scan, skip_whitespace, string_end},
+    scan::{NotJson, Scanner, skip_whitespace, string_end},
     tree::Tree,
 };
 
-/// A place in a text; all before it has been read and is JSON.
+/// A position in a text; all before it has been read and is JSON.
 #[derive(Debug)]
 pub(in super::super) struct Reader<'a> {
     pub(super) text: &'a [u8],
     pub(super) at: usize,
-    /// Where the nodes of values go whose insides nobody asks for.
-    unasked: Vec<Node>,
+    pub(super) scanner: Scanner,
 }
 
 impl<'a> Reader<'a> {
     pub(in super::super) fn new(text: &'a [u8]) -> Self {
-        Self { text, at: 0, unasked: Vec::new() }
+        Self { text, at: 0, scanner: Scanner::default() }
     }
 
     /// Goes to the next byte that is not white space, and gives it, still unread.
@@ -42,8 +41,7 @@ impl<'a> Reader<'a> {
         self.at = if self.text.get(start) == Some(&b'"') {
             string_end(self.text, start)?
         } else {
-            self.unasked.clear();
-            scan(self.text, start, start, &mut self.unasked)?
+            self.scanner.scan(self.text, start, start, 0, None)?
         };
         Ok(&self.text[start..self.at])
     }
@@ -51,10 +49,9 @@ impl<'a> Reader<'a> {
     /// Reads one value and gives its tree.
     pub(in super::super) fn tree(&mut self) -> Result<Tree<'a>, NotJson> {
         let start = skip_whitespace(self.text, self.at);
-        // Half of what is left is about one object of two; a node is met every 12 bytes or so.
-        let mut nodes = Vec::with_capacity((self.text.len() - start) / 24);
-        self.at = scan(self.text, start, start, &mut nodes)?;
-        Ok(Tree { text: &self.text[start..self.at], nodes })
+        let mut index = Vec::with_capacity(64);
+        self.at = self.scanner.scan(self.text, start, start, 0, Some(&mut index))?;
+        Ok(Tree { text: &self.text[start..self.at], index })
     }
 
     /// Reads a map: `member` is called with each key's text, quotes included, and reads its value.

@@ -1,8 +1,10 @@
-//! From text to nodes: where each value begins and ends, and whether it is JSON (RFC 8259) at all.
+//! From text to an index: whether it is JSON (RFC 8259) at all, and where its long lists and maps begin and end.
 //!
 //! This is the one pass over every byte of a review, hence a scanner of our own: `serde_json` passes over a value as
 //! fast, but does not tell what it met on the way, and a second pass to find that out would cost as much again. A test
 //! holds it to accept what `serde_json` accepts, and nothing else.
+
+use memchr::memchr2;
 
 /// The text is not JSON, or is deeper or longer than we read. Where, and why, is for whoever has all of it to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,130 +13,198 @@ pub(in super::super) struct NotJson;
 /// The deepest nesting that is read: Go's `encoding/json`, and so the API server, has the same limit.
 const MAX_NESTING: usize = 10_000;
 
-/// One value of a text, or one key of a map. A map's nodes are its keys and values in turn.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Node {
-    /// The first byte of its text.
+/// The deepest nesting that is indexed and compared. Kubernetes' own objects are some 15 levels deep.
+///
+/// With [`INDEXED`] it bounds the index: lists that are nested as deep as this, and no longer than they must be to be
+/// in it, take 162 bytes for 50 entries of 8 bytes, 2.5 times the text.
+pub(in super::super) const MAX_DEPTH: usize = 50;
+
+/// The length in bytes from which on a list or map is in the index.
+pub(super) const INDEXED: usize = 64;
+
+/// Where a list or map stands in a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Span {
+    /// The bracket that opens it.
     pub(super) start: u32,
-    /// The byte behind its text.
+    /// The byte behind the bracket that closes it.
     pub(super) end: u32,
-    /// The node behind it and all that is in it.
-    pub(super) next: u32,
 }
 
-/// A position in a text or among its nodes; texts of 4 GiB and more are not for us.
+/// A position in a text; texts of 4 GiB and more are not for us.
 pub(super) fn position(at: usize) -> Result<u32, NotJson> {
     u32::try_from(at).map_err(|_| NotJson)
 }
 
-/// Scans the value at `at` of `text` and appends its nodes; gives the place behind it. Positions in the nodes count
-/// from `origin`.
-pub(super) fn scan(text: &[u8], at: usize, origin: usize, nodes: &mut Vec<Node>) -> Result<usize, NotJson> {
-    // No position, and no number of nodes, is greater than this one.
-    position(text.len() + nodes.len())?;
-    Scanner { text, at, origin, nodes, open: None, depth: 0 }.value()
+/// Adds the list or map that begins at `start` to the index, without its end; gives its entry, for [`close`].
+pub(super) fn open(index: &mut Vec<Span>, start: usize) -> Result<u32, NotJson> {
+    let entry = position(index.len())?;
+    index.push(Span { start: position(start)?, end: 0 });
+    Ok(entry)
 }
 
-struct Scanner<'s> {
-    text: &'s [u8],
-    at: usize,
-    origin: usize,
-    nodes: &'s mut Vec<Node>,
-    /// The innermost list or map that is not closed yet. While it is open, its `next` is the one around it.
-    open: Option<usize>,
-    depth: usize,
+/// Notes where the list or map of that entry ends, or forgets it where it is short: then all that is in it is shorter,
+/// and forgotten already.
+pub(super) fn close(index: &mut Vec<Span>, entry: u32, end: usize) -> Result<(), NotJson> {
+    let (entry, end) = (entry as usize, position(end)?);
+    match index.get_mut(entry) {
+        Some(span) if (end - span.start) as usize >= INDEXED => span.end = end,
+        _ => index.truncate(entry),
+    }
+    Ok(())
 }
 
-/// In an open node's `next`: there is none around it.
-const OUTERMOST: u32 = u32::MAX;
+/// A list or map that is not closed yet.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Open {
+    is_map: bool,
+    /// Its entry in the index; none so deep down that nothing is indexed.
+    entry: Option<u32>,
+}
 
-impl Scanner<'_> {
-    fn value(mut self) -> Result<usize, NotJson> {
+/// Scans values, one after the other.
+#[derive(Debug, Default)]
+pub(super) struct Scanner {
+    /// What is open at the moment, the innermost last. Kept from one value to the next for its room.
+    open: Vec<Open>,
+}
+
+impl Scanner {
+    /// Scans the value at `at` of `text`, which stands `depth` levels deep, and appends what is long in it to the index,
+    /// where there is one; gives the position behind it. Positions in the index count from `origin`.
+    pub(super) fn scan(
+        &mut self,
+        text: &[u8],
+        mut at: usize,
+        origin: usize,
+        depth: usize,
+        mut index: Option<&mut Vec<Span>>,
+    ) -> Result<usize, NotJson> {
+        self.open.clear();
         loop {
-            let start = skip_whitespace(self.text, self.at);
-            match self.text.get(start) {
-                Some(b'"') => self.scalar(start, string_end(self.text, start)?),
+            let start = skip_whitespace(text, at);
+            match text.get(start) {
+                Some(b'"') => at = string_end(text, start)?,
                 Some(&bracket @ (b'{' | b'[')) => {
-                    self.open(start)?;
+                    let is_map = bracket == b'{';
+                    let depth = self.open.len() + depth;
+                    if depth == MAX_NESTING {
+                        return Err(NotJson);
+                    }
+                    let index = index.as_deref_mut().filter(|_| depth < MAX_DEPTH);
+                    let entry = index.map(|index| open(index, start - origin)).transpose()?;
+                    self.open.push(Open { is_map, entry });
+                    at = skip_whitespace(text, start + 1);
                     // The brackets' closing twins are two further on in ASCII.
-                    let after = skip_whitespace(self.text, start + 1);
-                    if self.text.get(after) != Some(&(bracket + 2)) {
-                        self.at = after;
-                        if bracket == b'{' {
-                            self.key()?;
-                        }
+                    if text.get(at) != Some(&(bracket + 2)) {
+                        at = if is_map { key_end(text, at)? } else { at };
                         continue;
                     }
-                    self.close(after + 1);
                 }
-                Some(b'-' | b'0'..=b'9') => self.scalar(start, number_end(self.text, start)?),
-                Some(_) => self.scalar(start, literal_end(self.text, start)?),
+                Some(b'-' | b'0'..=b'9') => at = number_end(text, start)?,
+                Some(_) => at = literal_end(text, start)?,
                 None => return Err(NotJson),
             }
             // A value is behind us: what is open goes on or ends.
             loop {
-                let Some(open) = self.open else { return Ok(self.at) };
-                let is_map = self.text[self.nodes[open].start as usize + self.origin] == b'{';
-                let next = skip_whitespace(self.text, self.at);
-                self.at = next + 1;
-                match self.text.get(next) {
+                let Some(&Open { is_map, entry }) = self.open.last() else { return Ok(at) };
+                let next = skip_whitespace(text, at);
+                at = next + 1;
+                match text.get(next) {
                     Some(b',') if is_map => {
-                        self.key()?;
+                        at = key_end(text, at)?;
                         break;
                     }
                     Some(b',') => break,
-                    Some(b'}') if is_map => self.close(next + 1),
-                    Some(b']') if !is_map => self.close(next + 1),
+                    Some(b'}') if is_map => {}
+                    Some(b']') if !is_map => {}
                     _ => return Err(NotJson),
+                }
+                self.open.pop();
+                if let (Some(entry), Some(index)) = (entry, index.as_deref_mut()) {
+                    close(index, entry, at - origin)?;
                 }
             }
         }
     }
-
-    fn key(&mut self) -> Result<(), NotJson> {
-        let start = skip_whitespace(self.text, self.at);
-        if self.text.get(start) != Some(&b'"') {
-            return Err(NotJson);
-        }
-        self.scalar(start, string_end(self.text, start)?);
-        let colon = skip_whitespace(self.text, self.at);
-        self.at = colon + 1;
-        if self.text.get(colon) == Some(&b':') { Ok(()) } else { Err(NotJson) }
-    }
-
-    fn scalar(&mut self, start: usize, end: usize) {
-        let next = narrow(self.nodes.len() + 1);
-        self.nodes.push(Node { start: narrow(start - self.origin), end: narrow(end - self.origin), next });
-        self.at = end;
-    }
-
-    fn open(&mut self, start: usize) -> Result<(), NotJson> {
-        self.depth += 1;
-        if self.depth > MAX_NESTING {
-            return Err(NotJson);
-        }
-        let around = self.open.map_or(OUTERMOST, narrow);
-        self.open = Some(self.nodes.len());
-        self.nodes.push(Node { start: narrow(start - self.origin), end: 0, next: around });
-        Ok(())
-    }
-
-    fn close(&mut self, end: usize) {
-        let next = narrow(self.nodes.len());
-        if let Some(open) = self.open {
-            let node = &mut self.nodes[open];
-            self.open = (node.next != OUTERMOST).then_some(node.next as usize);
-            node.end = narrow(end - self.origin);
-            node.next = next;
-        }
-        self.depth -= 1;
-        self.at = end;
-    }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "`scan` has tested the greatest one there can be")]
-fn narrow(at: usize) -> u32 {
-    at as u32
+/// The position behind the key and the colon that come next.
+fn key_end(text: &[u8], at: usize) -> Result<usize, NotJson> {
+    let start = skip_whitespace(text, at);
+    if text.get(start) != Some(&b'"') {
+        return Err(NotJson);
+    }
+    let colon = skip_whitespace(text, string_end(text, start)?);
+    if text.get(colon) == Some(&b':') { Ok(colon + 1) } else { Err(NotJson) }
+}
+
+/// The position behind the value that begins at `start` of a text that was scanned before.
+pub(super) fn skip_value(text: &[u8], start: usize) -> usize {
+    match text.get(start) {
+        Some(b'"') => return skip_string(text, start),
+        Some(b'{' | b'[') | None => {}
+        Some(_) => return skip_scalar(text, start),
+    }
+    let mut depth = 0_usize;
+    let mut at = start;
+    while let Some(byte) = text.get(at) {
+        at = match byte {
+            b'"' => skip_string(text, at),
+            b'{' | b'[' => {
+                depth += 1;
+                at + 1
+            }
+            b'}' | b']' => {
+                depth = depth.saturating_sub(1);
+                at + 1
+            }
+            b',' | b':' | b' ' | b'\n' | b'\r' | b'\t' => {
+                at += 1;
+                continue;
+            }
+            _ => skip_scalar(text, at),
+        };
+        if depth == 0 {
+            return at;
+        }
+    }
+    text.len()
+}
+
+/// The position behind the number or literal that begins at `start` of a text that was scanned before.
+fn skip_scalar(text: &[u8], start: usize) -> usize {
+    let mut at = start + 1;
+    while let Some(byte) = text.get(at)
+        && (byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'+' | b'-'))
+    {
+        at += 1;
+    }
+    at
+}
+
+/// The position behind the string that begins at `start` of a text that was scanned before.
+fn skip_string(text: &[u8], start: usize) -> usize {
+    let mut at = start + 1;
+    // Most strings are short: eight bytes are looked at before a search is set up.
+    if let Some(chunk) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        let word = u64::from_le_bytes(*chunk);
+        let quote = zero_bytes(word ^ (LOW_BITS * u64::from(b'"')));
+        let backslash = zero_bytes(word ^ (LOW_BITS * u64::from(b'\\')));
+        if quote != 0 && (backslash == 0 || quote.trailing_zeros() < backslash.trailing_zeros()) {
+            return at + quote.trailing_zeros() as usize / 8 + 1;
+        }
+        at += if backslash == 0 { 8 } else { 0 };
+    }
+    while let Some(ahead) = text.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
+        at += ahead + 1;
+        if text[at - 1] == b'"' {
+            return at;
+        }
+        // Whatever is escaped ends nothing.
+        at += 1;
+    }
+    text.len()
 }
 
 /// The place of the first byte from `at` on that is not white space.
@@ -235,7 +305,12 @@ mod tests {
 
     /// Whether `text` is one JSON value, white space around it.
     fn accepts(text: &[u8]) -> bool {
-        scan(text, 0, 0, &mut Vec::new()).is_ok_and(|end| skip_whitespace(text, end) == text.len())
+        let mut index = Vec::new();
+        let end = Scanner::default().scan(text, 0, 0, 0, Some(&mut index));
+        let is_accepted = end.is_ok_and(|end| skip_whitespace(text, end) == text.len());
+        // What was scanned can be passed over again.
+        assert!(!is_accepted || end == Ok(skip_value(text, skip_whitespace(text, 0))));
+        is_accepted
     }
 
     fn serde_json_accepts(text: &[u8]) -> bool {

@@ -2,30 +2,40 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize as _;
+use serde::{
+    Deserializer as _,
+    de::{self, Visitor},
+};
 
-use super::scan::Node;
+use super::scan::{Span, skip_value, skip_whitespace};
 
-/// One JSON value and where everything in it stands.
+/// One JSON value, and an index of the long lists and maps in it.
 #[derive(Debug)]
 pub(in super::super) struct Tree<'a> {
     /// Valid JSON; what is in its strings is UTF-8.
     pub(super) text: &'a [u8],
-    pub(super) nodes: Vec<Node>,
+    /// The lists and maps of at least [`super::scan::INDEXED`] bytes, no deeper than [`super::MAX_DEPTH`], in the order
+    /// in which they begin. Whatever is short is scanned again where it is looked at, which costs less than an entry.
+    pub(super) index: Vec<Span>,
 }
 
-impl<'a> Tree<'a> {
+impl Tree<'_> {
     pub(in super::super) fn root(&self) -> Json<'_> {
-        Json { tree: self, node: 0 }
+        Json { tree: self, start: 0, end: self.text.len(), entry: 0 }
     }
 
-    pub(super) fn text_of(&self, node: usize) -> &'a [u8] {
-        let Node { start, end, .. } = self.nodes[node];
-        &self.text[start as usize..end as usize]
+    /// The first entry of the index, from `entry` on, that begins at or behind `position`.
+    pub(super) fn entry_from(&self, entry: usize, position: usize) -> usize {
+        let begins_before = |span: &Span| (span.start as usize) < position;
+        match self.index.get(entry) {
+            // Most of what is passed over holds no other entry.
+            Some(next) if begins_before(next) => entry + 1 + self.index[entry + 1..].partition_point(begins_before),
+            _ => entry,
+        }
     }
 }
 
-/// What a value is.
+/// The kind of a JSON value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum Kind {
     Null,
@@ -46,17 +56,20 @@ impl Kind {
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct Json<'t> {
     tree: &'t Tree<'t>,
-    node: usize,
+    pub(super) start: usize,
+    pub(super) end: usize,
+    /// The first entry of the tree's index that begins at or behind `start`.
+    pub(super) entry: usize,
 }
 
 impl<'t> Json<'t> {
     /// The value as it is written.
     pub(in super::super) fn text(self) -> &'t [u8] {
-        self.tree.text_of(self.node)
+        &self.tree.text[self.start..self.end]
     }
 
     pub(in super::super) fn kind(self) -> Kind {
-        match self.tree.text[self.tree.nodes[self.node].start as usize] {
+        match self.tree.text[self.start] {
             b'{' => Kind::Map,
             b'[' => Kind::List,
             b'"' => Kind::String,
@@ -66,17 +79,39 @@ impl<'t> Json<'t> {
         }
     }
 
-    /// The elements of a list. (Of a map, its keys and values in turn.)
-    pub(in super::super) fn elements(self) -> impl Iterator<Item = Self> {
-        let end = self.tree.nodes[self.node].next as usize;
-        let child = move |node| (node < end).then_some(Self { tree: self.tree, node });
-        std::iter::successors(child(self.node + 1), move |at| child(self.tree.nodes[at.node].next as usize))
+    /// The elements of a list. (Of a map, its keys and values in turn; of a scalar, nothing.)
+    pub(in super::super) fn elements(self) -> Children<'t> {
+        let is_indexed = self.tree.index.get(self.entry).is_some_and(|span| span.start as usize == self.start);
+        // A scalar has nothing in it, and no bracket to leave out.
+        let (at, end) = if self.kind().is_scalar() { (self.end, self.end) } else { (self.start + 1, self.end - 1) };
+        Children { tree: self.tree, at, end, entry: self.entry + usize::from(is_indexed) }
     }
 
     /// The members of a map, in their order: each key and its value.
-    pub(in super::super) fn members(self) -> impl Iterator<Item = (Self, Self)> {
-        let mut children = self.elements();
-        std::iter::from_fn(move || Some((children.next()?, children.next()?)))
+    pub(in super::super) fn members(self) -> Members<'t> {
+        Members(self.elements())
+    }
+
+    /// The member whose key begins at `start`, which must be one of this map's.
+    pub(in super::super) fn member_at(self, start: usize) -> Option<(Self, Self)> {
+        let Children { tree, end, entry, .. } = self.elements();
+        Members(Children { tree, at: start, end, entry: tree.entry_from(entry, start) }).next()
+    }
+
+    /// The key that begins at `start`, which must be one of this map's.
+    pub(in super::super) fn key_at(self, start: usize) -> Self {
+        Self { start, end: skip_value(self.tree.text, start), ..self }
+    }
+
+    /// The element that begins at `start`, which must be one of this list's.
+    pub(in super::super) fn element_at(self, start: usize) -> Option<Self> {
+        let Children { tree, end, entry, .. } = self.elements();
+        Children { tree, at: start, end, entry: tree.entry_from(entry, start) }.next()
+    }
+
+    /// Where the value begins in its tree's text.
+    pub(in super::super) fn position(self) -> usize {
+        self.start
     }
 
     /// The value of a map's member; as for Go, the last one of that key counts.
@@ -87,39 +122,97 @@ impl<'t> Json<'t> {
         self.members().filter(|(name, _)| name.is_string(key)).last().map(|(_, value)| value)
     }
 
-    fn is_string(self, text: &str) -> bool {
+    /// True if this is a string that says `text`.
+    pub(in super::super) fn is_string(self, text: &str) -> bool {
+        self.text()[0] == b'"' && self.says(text.as_bytes())
+    }
+
+    /// True if this is a string, or any other value by its text, that says these bytes.
+    pub(in super::super) fn says(self, bytes: &[u8]) -> bool {
         let quoted = self.text();
-        match quoted.len().cmp(&(text.len() + 2)) {
-            std::cmp::Ordering::Less => false,
-            std::cmp::Ordering::Equal => &quoted[1..quoted.len() - 1] == text.as_bytes(),
-            // Only an escape makes a string longer than what it says.
-            std::cmp::Ordering::Greater => self.string() == text,
+        // Only an escape makes a string longer than what it says.
+        match quoted.len().checked_sub(2) {
+            Some(length) if length == bytes.len() && quoted[0] == b'"' => {
+                quoted[1..=length] == *bytes && !bytes.contains(&b'\\')
+            }
+            _ => *self.string() == *bytes,
         }
     }
 
-    /// What a string says. One that cannot be decoded (half a surrogate pair) stands for itself, quotes included; so
-    /// does a value that is none.
-    pub(in super::super) fn string(self) -> Cow<'t, str> {
+    /// The bytes that a string says: UTF-8, and WTF-8 where half of a surrogate pair stands alone, so that no two
+    /// different strings say the same. A value of another kind stands for itself.
+    pub(in super::super) fn string(self) -> Cow<'t, [u8]> {
         unquote(self.text())
     }
 }
 
-/// What the text of a JSON string says.
-pub(in super::super) fn unquote(text: &[u8]) -> Cow<'_, str> {
-    if let Some(inner) = plain(text) {
-        return std::str::from_utf8(inner).map_or_else(|_| String::from_utf8_lossy(inner), Cow::Borrowed);
+/// The values in a list, or the keys and values in a map.
+#[derive(Debug, Clone)]
+pub(in super::super) struct Children<'t> {
+    tree: &'t Tree<'t>,
+    at: usize,
+    end: usize,
+    entry: usize,
+}
+
+impl<'t> Iterator for Children<'t> {
+    type Item = Json<'t>;
+
+    fn next(&mut self) -> Option<Json<'t>> {
+        let text = self.tree.text;
+        let mut start = skip_whitespace(text, self.at);
+        // The text is valid: a comma or a colon is all that can stand between two values.
+        if let Some(b',' | b':') = text.get(start) {
+            start = skip_whitespace(text, start + 1);
+        }
+        if start >= self.end {
+            return None;
+        }
+        let entry = self.tree.entry_from(self.entry, start);
+        let indexed = self.tree.index.get(entry).filter(|span| span.start as usize == start);
+        let end = indexed.map_or_else(|| skip_value(text, start), |span| span.end as usize);
+        self.at = end;
+        self.entry = entry;
+        Some(Json { tree: self.tree, start, end, entry })
     }
+}
+
+/// The members of a map.
+#[derive(Debug, Clone)]
+pub(in super::super) struct Members<'t>(Children<'t>);
+
+impl<'t> Iterator for Members<'t> {
+    type Item = (Json<'t>, Json<'t>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Some((self.0.next()?, self.0.next()?))
+    }
+}
+
+/// The bytes that the text of a JSON string says; of any other value its text. See [`Json::string`].
+pub(in super::super) fn unquote(text: &[u8]) -> Cow<'_, [u8]> {
+    let Some(inner) = text.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\"")) else {
+        return Cow::Borrowed(text);
+    };
+    if !inner.contains(&b'\\') {
+        return Cow::Borrowed(inner);
+    }
+    // A scanned string is one that can be decoded; if it were not, it would stand for itself.
     let mut decoder = serde_json::Deserializer::from_slice(text);
-    String::deserialize(&mut decoder).map_or_else(|_| String::from_utf8_lossy(text), Cow::Owned)
+    decoder.deserialize_bytes(Bytes).map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
-/// What the text of a JSON string without escapes says, as bytes; of any other value its text.
-fn plain(text: &[u8]) -> Option<&[u8]> {
-    let inner = text.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\"")).unwrap_or(text);
-    (!inner.contains(&b'\\')).then_some(inner)
-}
+/// The bytes of a string, as `serde_json` decodes them.
+struct Bytes;
 
-/// What the text of a JSON string says, as bytes: enough to tell one key from another.
-pub(in super::super) fn unquote_bytes(text: &[u8]) -> Cow<'_, [u8]> {
-    plain(text).map_or_else(|| Cow::Owned(unquote(text).into_owned().into_bytes()), Cow::Borrowed)
+impl Visitor<'_> for Bytes {
+    type Value = Vec<u8>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+        Ok(bytes.to_vec())
+    }
 }

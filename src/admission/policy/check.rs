@@ -7,14 +7,18 @@ use super::{
     error::{Place, Remark},
     exemption,
     file::PolicyFile,
+    known::{self, PLURAL},
     reader::Placed,
 };
 use crate::admission::field::Pattern;
 
+/// What to write in place of actions that do not go together.
+pub(super) const ACTIONS: &str = "write [Deny], [Warn], [Audit], [Deny, Audit] or [Warn, Audit]";
+
 /// The longest value of a label.
 const MAX_NAME: usize = 63;
 
-/// All that is wrong with a policy.
+/// All that is wrong with a policy, or with what could be read of it.
 pub(super) fn check(file: &PolicyFile) -> Vec<Remark> {
     let mut check = Check { file, remarks: Vec::new() };
     check.name();
@@ -41,19 +45,15 @@ impl Check<'_> {
     /// Metrics, log lines and audit annotations carry the name, and people put it into labels.
     fn name(&mut self) {
         let Placed { value: name, place } = &self.file.name;
-        if name.len() > MAX_NAME || !is_label(name) {
+        if !name.is_empty() && (name.len() > MAX_NAME || !is_label(name)) {
             let rule = "letters, digits, '-', '_' and '.', with a letter or digit at both ends";
             self.wrong(*place, format!("name: \"{name}\" is no label; write at most {MAX_NAME} {rule}"));
         }
     }
 
     fn resources(&mut self) {
-        let Placed { value: resources, place } = &self.file.resources;
-        if resources.is_empty() {
-            self.wrong(*place, "resources: the list is empty; list at least one group and resource");
-        }
         let mut seen = HashSet::new();
-        for Placed { value, place } in resources {
+        for Placed { value, place } in &self.file.resources.value {
             let Resource { group, resource } = value;
             if !seen.insert(value) {
                 self.wrong(*place, format!("resources: {resource} of \"{group}\" is listed twice; take one away"));
@@ -77,9 +77,12 @@ impl Check<'_> {
             } else if resource == "*" {
                 self.wrong(*place, "resources: * is no resource; list each of them by its name");
             } else if !is_dns_label(resource) {
-                let message = format!(
-                    "resources: \"{resource}\" is no resource; write it in lower case and plural, like pytorchjobs"
-                );
+                let message = match known::closest(resource) {
+                    Some(known) => {
+                        format!("resources: \"{resource}\" is no resource (did you mean {known}?); {PLURAL}")
+                    }
+                    None => format!("resources: \"{resource}\" is no resource; {PLURAL}, like pytorchjobs"),
+                };
                 self.wrong(*place, message);
             }
         }
@@ -116,17 +119,14 @@ impl Check<'_> {
         let Some(Placed { value: actions, place }) = &self.file.actions else { return };
         let deny_and_warn = [ValidationAction::Deny, ValidationAction::Warn].iter().all(|one| actions.contains(one));
         let twice = actions.iter().enumerate().any(|(at, action)| actions[..at].contains(action));
-        let problem = if actions.is_empty() {
-            "the list is empty"
-        } else if deny_and_warn {
+        let problem = if deny_and_warn {
             "Deny and Warn do not go together: a denial says what a warning would"
         } else if twice {
             "an action is listed twice"
         } else {
             return;
         };
-        let choices = "write [Deny], [Warn], [Audit], [Deny, Audit] or [Warn, Audit]";
-        self.wrong(*place, format!("validationActions: {problem}; {choices}"));
+        self.wrong(*place, format!("validationActions: {problem}; {ACTIONS}"));
     }
 }
 

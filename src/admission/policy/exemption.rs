@@ -20,10 +20,7 @@ pub(super) fn check(check: &mut Check<'_>) {
             check.wrong(*place, format!("exemptions: a second one is named {name}; rename it"));
         }
         let list = format!("exemption {name}: fields");
-        if exemption.fields.value.is_empty() {
-            check.wrong(exemption.fields.place, format!("{list}: the list is empty; list at least one"));
-        }
-        check.fields(&list, &exemption.fields.value);
+        check.fields(&list, &exemption.fields);
         no_name_twice(check, exemption);
         subresources(check, exemption);
         effect(check, exemption);
@@ -71,10 +68,10 @@ fn scale(check: &mut Check<'_>, exemption: &ExemptionFile) {
         };
         check.wrong(*place, format!("exemption {name}: when: a Scale has {lacks}, so this never holds; take it away"));
     }
-    if exemption.subresources.iter().any(|other| other.value != "scale") {
+    if !exemption.whole || exemption.subresources.iter().any(|other| other.value != "scale") {
         return;
     }
-    for Placed { value: field, place } in &exemption.fields.value {
+    for Placed { value: field, place } in &exemption.fields {
         if !holds_replicas(field) {
             let message = format!(
                 "exemption {name}: fields: {field} is no field of a Scale that can change; write spec.replicas, whatever \
@@ -133,7 +130,9 @@ pub(super) fn between(general: &Pattern, special: &Pattern, immutable: &[Placed<
 }
 
 fn effect(check: &mut Check<'_>, exemption: &ExemptionFile) {
-    if let Some((Effect::Lost, message)) = needless(exemption, check.file) {
+    if exemption.whole
+        && let Some((Effect::Lost, message)) = needless(exemption, check.file)
+    {
         check.wrong(exemption.name.place, message);
     }
 }
@@ -141,7 +140,7 @@ fn effect(check: &mut Check<'_>, exemption: &ExemptionFile) {
 /// Why the exemption as a whole adds nothing to the policy: what is immutable is so for whoever it was written for,
 /// which is a mistake; what is free is so without it.
 pub(super) fn needless(exemption: &ExemptionFile, file: &PolicyFile) -> Option<(Effect, String)> {
-    let fields = &exemption.fields.value;
+    let fields = &exemption.fields;
     let effects: Vec<Effect> = fields.iter().map(|field| effect_of(&field.value, exemption, file)).collect();
     if effects.is_empty() || effects.contains(&Effect::Some) {
         return None;

@@ -1,7 +1,7 @@
 //! A policy file's text into a [`Policy`], or where and why it is none.
 
 use super::{
-    Condition, DenialReason, Equality, Exemption, Policy, Resource, ValidationAction, check,
+    Condition, DenialReason, Digest, Equality, Exemption, Policy, Resource, ValidationAction, check,
     error::{Place, PolicyError},
     reader::{Map, Placed, Reader},
     tree::Node,
@@ -36,9 +36,10 @@ const ACTIONS: [(&str, ValidationAction); 3] =
     [("Deny", ValidationAction::Deny), ("Warn", ValidationAction::Warn), ("Audit", ValidationAction::Audit)];
 const REASONS: [(&str, DenialReason); 2] = [("Invalid", DenialReason::Invalid), ("Forbidden", DenialReason::Forbidden)];
 
-/// A policy as it is written, each part with its place.
+/// A policy as it is written, each part with its place. Of one that cannot be used it is what could be read.
 #[derive(Debug)]
 pub(super) struct PolicyFile {
+    /// Empty where it could not be read.
     pub(super) name: Placed<String>,
     pub(super) resources: Placed<Vec<Placed<Resource>>>,
     /// The place is that of its key, or of the whole where it has none.
@@ -53,15 +54,18 @@ pub(super) struct PolicyFile {
     pub(super) reason: DenialReason,
 }
 
-/// An exemption as it is written.
+/// An exemption as it is written, or what could be read of it.
 #[derive(Debug)]
 pub(super) struct ExemptionFile {
+    /// All of it could be read, so what it does not list is not there.
+    pub(super) whole: bool,
+    /// Its place in the file where it has no name that could be read.
     pub(super) name: Placed<String>,
     pub(super) users: Vec<Placed<String>>,
     pub(super) groups: Vec<Placed<String>>,
     pub(super) when: Option<Placed<Condition>>,
     pub(super) subresources: Vec<Placed<String>>,
-    pub(super) fields: Placed<Vec<Placed<Pattern>>>,
+    pub(super) fields: Vec<Placed<Pattern>>,
 }
 
 /// Reads a policy, YAML or JSON.
@@ -76,13 +80,8 @@ impl PolicyFile {
         let mut reader = Reader::default();
         let file = Self::from_node(&mut reader, &node);
         let mut remarks = reader.into_remarks();
-        match file {
-            Some(file) if remarks.is_empty() => {
-                remarks = check::check(&file);
-                if remarks.is_empty() { Ok(file) } else { Err(PolicyError::new(remarks)) }
-            }
-            _ => Err(PolicyError::new(remarks)),
-        }
+        remarks.extend(file.iter().flat_map(check::check));
+        file.filter(|_| remarks.is_empty()).ok_or_else(|| PolicyError::new(remarks))
     }
 
     fn from_node(reader: &mut Reader, node: &Node) -> Option<Self> {
@@ -94,9 +93,11 @@ impl PolicyFile {
         exactly(reader, &map, "apiVersion", Policy::API_VERSION);
         exactly(reader, &map, "kind", Policy::KIND);
         let name = reader.required(&map, "name", "my-policy").and_then(|node| reader.name(node, "name", "a name"));
-        let resources = reader
-            .required(&map, "resources", "[{group: kubeflow.org, resource: pytorchjobs}]")
-            .and_then(|node| reader.list(node, "resources", "groups and resources", resource));
+        let resources =
+            reader.required(&map, "resources", "[{group: kubeflow.org, resource: pytorchjobs}]").and_then(|node| {
+                reader.not_empty(node, "resources", "list at least one group and resource");
+                reader.list(node, "resources", "groups and resources", resource)
+            });
         let mutable_fields = fields(reader, &map, "mutableFields");
         let mutable_fields = Placed {
             value: mutable_fields.map_or_else(Vec::new, |fields| fields.value),
@@ -106,6 +107,7 @@ impl PolicyFile {
         let server_managed_fields = Placed {
             value: match fields(reader, &map, "serverManagedFields") {
                 Some(fields) => fields.value,
+                None if map.get("serverManagedFields").is_some() => Vec::new(),
                 None => server_managed(map.place),
             },
             place: map.key_place("serverManagedFields"),
@@ -118,6 +120,7 @@ impl PolicyFile {
         });
         let actions = map.get("validationActions").and_then(|node| {
             let path = "validationActions";
+            reader.not_empty(node, path, check::ACTIONS);
             reader.list(node, path, "actions, like [Deny]", |reader, node, _| reader.choice(node, path, &ACTIONS))
         });
         let actions = actions.map(|Placed { value, place }| Placed {
@@ -130,8 +133,8 @@ impl PolicyFile {
             .and_then(|node| reader.choice(node, "denial.reason", &REASONS))
             .map_or_else(DenialReason::default, |reason| reason.value);
         Some(Self {
-            name: name?,
-            resources: resources?,
+            name: name.unwrap_or(Placed { value: String::new(), place: map.place }),
+            resources: resources.unwrap_or(Placed { value: Vec::new(), place: map.place }),
             mutable_fields,
             immutable_fields,
             server_managed_fields,
@@ -148,6 +151,7 @@ impl PolicyFile {
 
 impl ExemptionFile {
     fn from_node(reader: &mut Reader, node: &Node, path: &str) -> Option<Self> {
+        let wrongs = reader.wrongs();
         let map = reader.map(node, path, &EXEMPTION_KEYS)?;
         let name = reader.required(&map, "name", "what-for");
         let name = name.and_then(|node| reader.name(node, &map.path("name"), "a name"));
@@ -176,16 +180,19 @@ impl ExemptionFile {
             let instead = "leave subresources out for the object itself, or list some";
             reader.wrong(*place, format!("{path}: the list is empty; {instead}"));
         }
-        let listed = reader.required(&map, "fields", "[metadata.finalizers]").is_some();
-        let fields = listed.then(|| fields(reader, &map, "fields")).flatten();
-        let values = |names: Option<Placed<Vec<_>>>| names.map_or_else(Vec::new, |names| names.value);
+        if let Some(node) = reader.required(&map, "fields", "[metadata.finalizers]") {
+            let list = name.as_ref().map(|name| format!("exemption {}: fields", name.value));
+            reader.not_empty(node, &list.unwrap_or_else(|| map.path("fields")), "list at least one");
+        }
+        let fields = fields(reader, &map, "fields");
         Some(Self {
-            name: name?,
-            users: values(users),
-            groups: values(groups),
+            whole: reader.wrongs() == wrongs,
+            name: name.unwrap_or_else(|| Placed { value: path.to_owned(), place: map.place }),
+            users: users.map_or_else(Vec::new, |users| users.value),
+            groups: groups.map_or_else(Vec::new, |groups| groups.value),
             when,
-            subresources: values(subresources),
-            fields: fields?,
+            subresources: subresources.map_or_else(Vec::new, |subresources| subresources.value),
+            fields: fields.map_or_else(Vec::new, |fields| fields.value),
         })
     }
 }
@@ -254,6 +261,7 @@ impl From<PolicyFile> for Policy {
     fn from(file: PolicyFile) -> Self {
         Self {
             name: file.name.value,
+            digest: Digest::default(),
             resources: values(file.resources.value),
             mutable_fields: values(file.mutable_fields.value),
             immutable_fields: values(file.immutable_fields),
@@ -274,7 +282,7 @@ impl From<ExemptionFile> for Exemption {
             groups: values(file.groups),
             when: file.when.map(|when| when.value),
             subresources: values(file.subresources),
-            fields: values(file.fields.value),
+            fields: values(file.fields),
         }
     }
 }

@@ -1,11 +1,11 @@
 //! What in a policy that can be used is hardly meant.
 
 use super::{
-    Condition, Equality, Policy, ValidationAction,
+    Condition, Equality, Policy, ValidationAction, elements,
     error::{PolicyError, Remark},
     exemption::{Effect, effect_of, needless},
     file::{ExemptionFile, PolicyFile},
-    names, probe,
+    known, names, probe,
     reader::{Placed, all},
 };
 use crate::admission::field::{Pattern, PatternToken};
@@ -15,10 +15,13 @@ pub(super) fn lint(text: &str) -> Result<Vec<Remark>, PolicyError> {
     let file = PolicyFile::read(text)?;
     let mut remarks = Vec::new();
     whole(&file, &mut remarks);
+    remarks.extend(file.resources.value.iter().filter_map(known::lint));
+    protection(&file, &mut remarks);
     fields(&file, &mut remarks);
     for exemption in &file.exemptions.value {
         lint_exemption(exemption, &file, &mut remarks);
     }
+    remarks.extend(elements::lint(&file));
     let (name, managed) = (file.name.place, file.server_managed_fields.place);
     let exemptions = file.exemptions.place;
     let policy = Policy::from(file);
@@ -61,9 +64,36 @@ fn whole(file: &PolicyFile, remarks: &mut Vec<Remark>) {
     }
 }
 
+/// Warns of fields with which everyone may change the whole spec, at any time.
+fn protection(file: &PolicyFile, remarks: &mut Vec<Remark>) {
+    let for_everyone = |exemption: &&ExemptionFile| {
+        let ExemptionFile { users, groups, when, subresources, .. } = exemption;
+        users.is_empty() && groups.is_empty() && when.is_none() && subresources.is_empty()
+    };
+    let exempt = file.exemptions.value.iter().filter(for_everyone).flat_map(|exemption| &exemption.fields);
+    for Placed { value: field, place } in file.mutable_fields.value.iter().chain(exempt) {
+        let is_spec =
+            |token: &PatternToken| matches!(token, PatternToken::Any) || *token == PatternToken::Key("spec".to_owned());
+        let is_all = match field.tokens() {
+            [spec] | [spec, PatternToken::Any] => is_spec(spec),
+            _ => false,
+        };
+        let protects = |immutable: &Placed<Pattern>| {
+            immutable.value.overlaps(field) && immutable.value.specificity() >= field.specificity()
+        };
+        if is_all && !file.immutable_fields.iter().any(protects) {
+            let message = format!(
+                "this policy protects nothing of spec: everyone may change {field}; list only what may change, or list what may \
+                 not under immutableFields"
+            );
+            remarks.push(Remark::warning(*place, message));
+        }
+    }
+}
+
 fn fields(file: &PolicyFile, remarks: &mut Vec<Remark>) {
     let (mutable, immutable) = (&file.mutable_fields.value, &file.immutable_fields);
-    let exempt = || file.exemptions.value.iter().flat_map(|exemption| &exemption.fields.value);
+    let exempt = || file.exemptions.value.iter().flat_map(|exemption| &exemption.fields);
     // Between equals the immutable field wins.
     redundant("mutableFields", mutable, immutable, true, remarks);
     let allowed: Vec<Placed<Pattern>> = mutable.iter().chain(exempt()).cloned().collect();
@@ -128,7 +158,7 @@ fn redundant(
 fn lint_exemption(exemption: &ExemptionFile, file: &PolicyFile, remarks: &mut Vec<Remark>) {
     let Placed { value: name, place } = &exemption.name;
     let list = format!("exemption {name}: fields");
-    let fields = &exemption.fields.value;
+    let fields = &exemption.fields;
     redundant(&list, fields, &file.immutable_fields, true, remarks);
     if let Some((_, message)) = needless(exemption, file) {
         remarks.push(Remark::warning(*place, message));
@@ -169,6 +199,6 @@ fn lint_exemption(exemption: &ExemptionFile, file: &PolicyFile, remarks: &mut Ve
 /// Whether anybody may change what `SuspendChanged` is about.
 fn may_suspend(file: &PolicyFile) -> bool {
     let Ok(suspend) = Pattern::parse("spec.runPolicy.suspend") else { return true };
-    let exempt = file.exemptions.value.iter().flat_map(|exemption| &exemption.fields.value);
+    let exempt = file.exemptions.value.iter().flat_map(|exemption| &exemption.fields);
     file.mutable_fields.value.iter().chain(exempt).any(|field| field.value.covers(&suspend))
 }

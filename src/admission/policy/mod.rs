@@ -2,25 +2,27 @@
 //! ([`mod@file`]); the code knows no path of its own.
 
 mod check;
+mod elements;
 mod error;
 mod exemption;
 mod file;
+mod known;
 mod lint;
 mod names;
+mod precedence;
 mod probe;
 mod reader;
 mod tree;
 
-use super::{
-    field::{Pattern, Relation, Token},
-    json::Json,
-};
+use super::{field::Pattern, json::Json, review::User};
 pub use error::{Place, PolicyError, Remark, Severity};
+pub(crate) use precedence::{Effect, Precedence};
 
 /// What may change in an update, and what becomes of an update that changes more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     pub(crate) name: String,
+    pub(crate) digest: Digest,
     pub(crate) resources: Vec<Resource>,
     pub(crate) mutable_fields: Vec<Pattern>,
     pub(crate) immutable_fields: Vec<Pattern>,
@@ -154,7 +156,7 @@ impl Policy {
 
     /// Reads a policy, YAML or JSON.
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
-        file::read(text)
+        Ok(Self { digest: Digest::of(text), ..file::read(text)? })
     }
 
     /// Reads a policy and says what in it is hardly meant, in the order of the text.
@@ -168,6 +170,13 @@ impl Policy {
         &self.name
     }
 
+    /// The first 12 hexadecimal digits of the SHA-256 of the policy's text, as `sha256sum` prints them: two files of one
+    /// name differ in it.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.digest.0
+    }
+
     pub(super) fn lists(&self, group: &str, resource: &str) -> bool {
         self.resources.iter().any(|listed| listed.group == group && listed.resource == resource)
     }
@@ -177,11 +186,32 @@ impl Policy {
     }
 }
 
+/// The beginning of the SHA-256 of a policy's text. Two texts that say the same are equal policies all the same.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Digest(String);
+
+impl Digest {
+    const BYTES: usize = 6;
+
+    fn of(text: &str) -> Self {
+        let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+        let nibbles = digest.as_ref().iter().take(Self::BYTES).flat_map(|byte| [byte >> 4, byte & 15]);
+        Self(nibbles.filter_map(|nibble| char::from_digit(nibble.into(), 16)).collect())
+    }
+}
+
+impl PartialEq for Digest {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Digest {}
+
 /// Who updates what: all that an exemption depends on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Circumstances<'a> {
-    pub(super) user: &'a str,
-    pub(super) groups: &'a [String],
+    pub(super) user: &'a User<'a>,
     pub(super) subresource: &'a str,
     pub(super) old: Json<'a>,
     pub(super) new: Json<'a>,
@@ -205,7 +235,7 @@ fn text_at<'t>(object: Json<'t>, path: &[&str]) -> Option<&'t [u8]> {
 
 impl Exemption {
     fn holds(&self, circumstances: &Circumstances<'_>) -> bool {
-        let &Circumstances { user, groups, subresource, old, new } = circumstances;
+        let &Circumstances { user, subresource, old, new } = circumstances;
         let of_subresource = if self.subresources.is_empty() {
             subresource.is_empty()
         } else {
@@ -214,76 +244,34 @@ impl Exemption {
         let everyone = self.users.is_empty() && self.groups.is_empty();
         of_subresource
             && (everyone
-                || self.users.iter().any(|listed| listed == user)
-                || self.groups.iter().any(|group| groups.contains(group)))
+                || self.users.iter().any(|listed| *listed == user.name)
+                || self.groups.iter().any(|group| user.is_in(group)))
             && self.when.is_none_or(|condition| condition.holds(old, new))
     }
 }
 
-/// The part of a policy that is in force for one request.
+impl Policy {
+    /// The rules for one request. Of a subresource other than `status`, which nobody asks about, no field may change but
+    /// by an exemption: the policy's mutable fields are the main resource's.
+    pub(super) fn rules<'p>(&'p self, circumstances: &Circumstances<'_>) -> Rules<'p> {
+        let mutable = if circumstances.subresource.is_empty() { &self.mutable_fields[..] } else { &[] };
+        let exempt = self.exemptions.iter().filter(|exemption| exemption.holds(circumstances));
+        let mutable: Vec<_> = mutable.iter().chain(exempt.flat_map(|exemption| &exemption.fields)).collect();
+        let precedence = Precedence::new(
+            mutable
+                .iter()
+                .map(|field| (*field, Effect::Mutable))
+                .chain(self.immutable_fields.iter().map(|field| (field, Effect::Immutable)))
+                .chain(self.server_managed_fields.iter().map(|field| (field, Effect::ServerManaged))),
+        );
+        Rules { precedence, mutable }
+    }
+}
+
+/// The part of a policy that holds for one request.
 #[derive(Debug)]
 pub(super) struct Rules<'p> {
-    pub(super) equality: Equality,
-    fields: Vec<(&'p Pattern, Standing)>,
-    server_managed: &'p [Pattern],
-}
-
-/// Whether a field may change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
-    Mutable,
-    Immutable,
-}
-
-impl<'p> Rules<'p> {
-    /// What holds for one request. Of a subresource other than `status`, which nobody asks about, no field may change
-    /// but by an exemption: the policy's mutable fields are the main resource's.
-    pub(super) fn new(policy: &'p Policy, circumstances: &Circumstances<'_>) -> Self {
-        let mutable = if circumstances.subresource.is_empty() { &policy.mutable_fields[..] } else { &[] };
-        let exempt = policy.exemptions.iter().filter(|exemption| exemption.holds(circumstances));
-        let mutable = mutable.iter().chain(exempt.flat_map(|exemption| &exemption.fields));
-        let mut fields = Vec::with_capacity(16);
-        fields.extend(mutable.map(|field| (field, Standing::Mutable)));
-        fields.extend(policy.immutable_fields.iter().map(|field| (field, Standing::Immutable)));
-        Self { equality: policy.equality, fields, server_managed: &policy.server_managed_fields }
-    }
-
-    /// Whether the field at `path` may change: the most specific rule says so, between equals the immutable one.
-    pub(super) fn standing(&self, path: &[Token<'_>]) -> Standing {
-        self.fields
-            .iter()
-            .filter(|(field, _)| field.relation(path) == Relation::Covers)
-            .max_by_key(|(field, standing)| (field.specificity(), *standing == Standing::Immutable))
-            .map_or(Standing::Immutable, |(_, standing)| *standing)
-    }
-
-    /// The fields that may change, as the policy writes them.
-    pub(super) fn mutable(&self) -> Vec<&'p str> {
-        let mutable = self.fields.iter().filter(|(_, standing)| *standing == Standing::Mutable);
-        mutable.map(|(field, _)| field.written()).collect()
-    }
-
-    /// Whether whatever changes at or below `path` is allowed, or no part of the comparison.
-    pub(super) fn free(&self, path: &[Token<'_>]) -> bool {
-        self.server_managed(path) || (self.standing(path) == Standing::Mutable && !self.fixed_below(path))
-    }
-
-    /// Whether a rule speaks of a field that is below `path`.
-    pub(super) fn reach_below(&self, path: &[Token<'_>]) -> bool {
-        let below = |field: &Pattern| field.relation(path) == Relation::Below;
-        self.fields.iter().any(|(field, _)| below(field)) || self.server_managed.iter().any(below)
-    }
-
-    /// Whether a rule forbids a change of some field that is below `path`.
-    pub(super) fn fixed_below(&self, path: &[Token<'_>]) -> bool {
-        let fixed = |(field, standing): &(&Pattern, Standing)| {
-            *standing == Standing::Immutable && field.relation(path) == Relation::Below
-        };
-        self.fields.iter().any(fixed)
-    }
-
-    /// Whether the API server keeps the field at `path` itself, so that it is no part of the comparison.
-    pub(super) fn server_managed(&self, path: &[Token<'_>]) -> bool {
-        self.server_managed.iter().any(|field| field.relation(path) == Relation::Covers)
-    }
+    pub(super) precedence: Precedence<'p>,
+    /// The fields that may change.
+    pub(super) mutable: Vec<&'p Pattern>,
 }

@@ -16,7 +16,7 @@ pub(super) struct Placed<T> {
     pub(super) place: Place,
 }
 
-/// Gathers what is wrong. What it cannot read is none; somebody else must then not go on as if it was never there.
+/// Gathers what is wrong. What it cannot read is none, so what is missing from a list or map may only not be readable.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
     remarks: Vec<Remark>,
@@ -66,8 +66,10 @@ impl Reader {
             self.mismatch(node, path, &format!("a map with the keys {}", all(keys)));
             return None;
         };
-        for Member { key, place, .. } in members {
-            if !keys.contains(&key.as_str()) {
+        for (at, Member { key, place, .. }) in members.iter().enumerate() {
+            if members[..at].iter().any(|member| member.key == *key) {
+                self.wrong(*place, format!("{key} is written twice; take one away"));
+            } else if !keys.contains(&key.as_str()) {
                 let whose = if path.is_empty() { String::new() } else { format!("{path}: ") };
                 let hint = did_you_mean(key, keys);
                 self.wrong(*place, format!("{whose}there is no key {key}{hint}; the keys are {}", all(keys)));
@@ -110,6 +112,18 @@ impl Reader {
         Some(text)
     }
 
+    /// The number of things that are wrong so far.
+    pub(super) fn wrongs(&self) -> usize {
+        self.remarks.len()
+    }
+
+    /// A list with something in it. `instead` is what to write for an empty one.
+    pub(super) fn not_empty(&mut self, node: &Node, path: &str, instead: &str) {
+        if node.is_empty_list() {
+            self.wrong(node.place, format!("{path}: the list is empty; {instead}"));
+        }
+    }
+
     /// A list of what `element` reads. `what` says in the plural what it lists.
     pub(super) fn list<T>(
         &mut self,
@@ -142,14 +156,16 @@ impl Reader {
     }
 }
 
-/// `, did you mean WORD?` where one of the words is close.
+/// ` (did you mean WORD?)` where one of the words is close.
 fn did_you_mean(text: &str, words: &[&str]) -> String {
+    closest(text, words).map(|word| format!(" (did you mean {word}?)")).unwrap_or_default()
+}
+
+/// The word that the text is probably a slip of.
+pub(super) fn closest<'w>(text: &str, words: &[&'w str]) -> Option<&'w str> {
     let alike = |word: &str| strsim::jaro(&text.to_lowercase(), &word.to_lowercase());
-    let closest = words.iter().map(|word| (*word, alike(word))).max_by(|(_, one), (_, other)| one.total_cmp(other));
-    match closest {
-        Some((word, alike)) if alike > ALIKE => format!(" (did you mean {word}?)"),
-        _ => String::new(),
-    }
+    let alike = words.iter().map(|word| (*word, alike(word))).filter(|(_, alike)| *alike > ALIKE);
+    alike.max_by(|(_, one), (_, other)| one.total_cmp(other)).map(|(word, _)| word)
 }
 
 /// `a, b and c`

@@ -47,6 +47,8 @@ impl Node {
             with_snippet: false,
             // A policy has no booleans: yes, on and y are somebody's name.
             strict_booleans: true,
+            // The reader tells of a key that is written twice, with all else that is wrong.
+            duplicate_keys: serde_saphyr::options::DuplicateKeyPolicy::PassThrough,
             budget: serde_saphyr::budget! { max_depth: MAX_DEPTH, max_documents: 2 },
         };
         let read = serde_saphyr::from_str_with_options::<Spanned<Value>>(text, options);
@@ -80,7 +82,6 @@ impl Node {
 /// What is wrong with a text that is no YAML.
 fn what(error: &Error) -> String {
     match error {
-        Error::DuplicateMappingKey { key: Some(key), .. } => format!("{key} is written twice; take one away"),
         Error::MultipleDocuments { .. } => "a second document begins; write one policy a file".to_owned(),
         Error::Budget { .. } => "it is nested too deep, or uses too many anchors, for a policy".to_owned(),
         Error::UnknownAnchor { .. } => "an alias of no anchor; put a path that begins with * in quotes".to_owned(),

@@ -215,7 +215,7 @@ fn a_policy_that_is_none() {
     assert_snapshot!(folder.run(&["check", "old.yaml", "new.yaml", "--policy", "policy.yaml"]), @"
     exit code 2
     --- error output
-    error: --policy policy.yaml: line 5, column 1: there is no key mutableField (did you mean mutableFields?); the keys are apiVersion, kind, name, resources, mutableFields, immutableFields, serverManagedFields, equality, exemptions, validationActions and denial
+    error: --policy policy.yaml: line 4, column 12: resources: the list is empty; list at least one group and resource (and 1 more)
     ");
 }
 

@@ -10,6 +10,7 @@ use crate::{
 };
 
 mod actions;
+mod elements;
 mod exemptions;
 mod fields;
 mod resources;

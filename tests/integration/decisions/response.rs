@@ -1,13 +1,19 @@
 //! How a denial reads, word for word.
 
 use insta::assert_snapshot;
+use pytorchjob_guard::admission::Policy;
 use serde_json::json;
 
 use super::{CONTAINER, POD, job, set, update};
 use crate::{review::Review, tree::Tree};
 
 fn pretty(review: &Review) -> String {
-    serde_json::to_string_pretty(&review.ask().json).expect("JSON")
+    let mut answer = review.ask().json;
+    if let Some(digest) = answer["response"].get_mut("auditAnnotations").and_then(|told| told.get_mut("policy-digest"))
+    {
+        *digest = "DIGEST".into();
+    }
+    serde_json::to_string_pretty(&answer).expect("JSON")
 }
 
 #[test]
@@ -34,6 +40,7 @@ fn rejects_one_field_as_kubernetes_does() {
         "allowed": false,
         "auditAnnotations": {
           "policy": "cci",
+          "policy-digest": "DIGEST",
           "violations": "spec.backoffLimit"
         },
         "status": {
@@ -79,6 +86,7 @@ fn rejects_several_fields_as_kubernetes_does() {
         answer.json["response"]["auditAnnotations"],
         json!({
             "policy": "cci",
+            "policy-digest": Policy::builtin("cci").expect("a policy").digest(),
             "violations": "spec.backoffLimit,\
                 spec.pytorchReplicaSpecs.Master.template.spec.containers[name=\"pytorch\"].image",
         })

@@ -33,7 +33,11 @@ fn resources_that_are_none() {
         (one("kubeflow.org", "*"), "4:13: resources: * is no resource; list each of them by its name"),
         (
             one("kubeflow.org", "PyTorchJob"),
-            "4:13: resources: \"PyTorchJob\" is no resource; write it in lower case and plural, like pytorchjobs",
+            "4:13: resources: \"PyTorchJob\" is no resource (did you mean pytorchjobs?); write it in lower case and plural",
+        ),
+        (
+            one("kubeflow.org", "Widget"),
+            "4:13: resources: \"Widget\" is no resource; write it in lower case and plural, like pytorchjobs",
         ),
         (
             listing("[{group: a, resource: b}, {group: '', resource: b}, {group: a, resource: b}]"),

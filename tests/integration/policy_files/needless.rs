@@ -53,7 +53,7 @@ fn violations(policy: &Policy, (old, new): &(Value, Value)) -> Vec<String> {
     }});
     let review = review.to_string();
     let answer = admission::answer(review.as_bytes(), policy).expect("a review");
-    answer.decision.violations.into_iter().map(|violation| violation.path).collect()
+    answer.decision.violations.first.into_iter().map(|violation| violation.path).collect()
 }
 
 /// The field that a remark says to take away, and the list it stands in.

@@ -96,10 +96,87 @@ fn everything_that_is_wrong_is_told_in_the_order_of_the_file() {
 }
 
 #[test]
-fn texts_that_are_no_yaml() {
+fn values_are_checked_although_keys_are_wrong() {
+    rejects_text(
+        &format!(
+            "{}mutableField: []\nmutableFields: [a, a, 5, metadata.generation]\nname: twice\nexemptions:\n  - {{user: [b], users: [c, \
+             c], fields: [a, '.', a]}}\n  - {{name: x, fields: [a]}}\n  - {{name: x, fields: ['.']}}\nvalidationActions: [Deny, Warn, deny]",
+            HEAD.replace("name: own", "name: -a")
+                .replace("group: kubeflow.org, resource: pytorchjobs}", "group: A, resource: B}, {}")
+        ),
+        &[
+            "3:7: name: \"-a\" is no label; write at most 63 letters, digits, '-', '_' and '.', with a letter or digit at both ends",
+            "4:13: resources: \"A\" is no group; write one like kubeflow.org, or \"\" for core",
+            "4:13: resources: \"B\" is no resource; write it in lower case and plural, like pytorchjobs",
+            "4:38: resources[1].group is missing; write group: kubeflow.org",
+            "4:38: resources[1].resource is missing; write resource: pytorchjobs",
+            &format!("5:1: there is no key mutableField (did you mean mutableFields?); {KEYS}"),
+            "6:20: mutableFields: a is listed twice; take one away",
+            "6:23: mutableFields: a number stands here; write a string: put it in quotes",
+            "6:26: mutableFields: metadata.generation is server-managed (metadata.generation), so no change of it counts; take it away",
+            "7:1: name is written twice; take one away",
+            "9:5: exemptions[0].name is missing; write name: what-for",
+            "9:6: exemptions[0]: there is no key user (did you mean users?); the keys are name, users, groups, when, subresources and \
+             fields",
+            "9:28: exemption exemptions[0]: users: c is listed twice; take one away",
+            "9:44: exemptions[0].fields: \".\" is no field path: a path begins without a dot",
+            "9:49: exemption exemptions[0]: fields: a is listed twice; take one away",
+            "11:12: exemptions: a second one is named x; rename it",
+            "11:24: exemptions[2].fields: \".\" is no field path: a path begins without a dot",
+            "12:20: validationActions: Deny and Warn do not go together: a denial says what a warning would; write [Deny], [Warn], [Audit], \
+             [Deny, Audit] or [Warn, Audit]",
+            "12:33: validationActions: there is no deny (did you mean Deny?); write Deny, Warn or Audit",
+        ],
+        HEAD,
+    );
+}
+
+/// What cannot be read is not taken for what is not there.
+#[test]
+fn what_cannot_be_read_is_not_missing() {
+    for (bad, error) in [
+        (
+            "immutableFields: [a]\nexemptions: [{name: x, users: [u], fields: [a, '.']}]",
+            "6:48: exemptions[0].fields: \".\" is no field path: a path begins without a dot",
+        ),
+        (
+            "exemptions: [{name: x, users: [u], fields: ['.']}]",
+            "5:45: exemptions[0].fields: \".\" is no field path: a path begins without a dot",
+        ),
+        (
+            "exemptions: [{name: x, users: [u], subresources: [scale, 5], fields: [a]}]",
+            "5:58: exemptions[0].subresources: a number stands here; write a string: put it in quotes",
+        ),
+        (
+            "mutableFields: [metadata.generation]\nserverManagedFields: [5]",
+            "6:23: serverManagedFields: a number stands here; write a string: put it in quotes",
+        ),
+        (
+            "mutableFields: [metadata.generation]\nserverManagedFields: 5",
+            "6:22: serverManagedFields: a number stands here; write a list of field paths, like [metadata.labels]",
+        ),
+        (
+            "validationActions: [deny]",
+            "5:21: validationActions: there is no deny (did you mean Deny?); write Deny, Warn or Audit",
+        ),
+    ] {
+        rejects(bad, &[error], "");
+    }
+}
+
+#[test]
+fn keys_that_are_written_twice() {
     for (bad, error) in [
         ("name: x\n", "5:1: name is written twice; take one away"),
         ("denial: {reason: Invalid, reason: Invalid}", "5:27: reason is written twice; take one away"),
+    ] {
+        rejects(bad, &[error], "denial: {reason: Invalid}");
+    }
+}
+
+#[test]
+fn texts_that_are_no_yaml() {
+    for (bad, error) in [
         ("mutableFields: [a\n", "5:16: unclosed bracket '['"),
         ("---\na: 1\n", "6:1: a second document begins; write one policy a file"),
         ("mutableFields: [*.labels]\n", "5:17: an alias of no anchor; put a path that begins with * in quotes"),

@@ -3,7 +3,7 @@
 use super::{HEAD, lint, remarks};
 
 /// The exemptions that keep deletion alive.
-const DELETION: &str = "exemptions:
+pub(super) const DELETION: &str = "exemptions:
   - name: garbage-collector
     users: ['system:serviceaccount:kube-system:generic-garbage-collector', 'system:kube-controller-manager']
     fields: [metadata.ownerReferences]
@@ -11,7 +11,7 @@ const DELETION: &str = "exemptions:
 ";
 
 /// These lines with the exemptions that keep deletion alive, after them.
-fn whole(lines: &str) -> String {
+pub(super) fn whole(lines: &str) -> String {
     format!("{lines}\n{DELETION}")
 }
 
@@ -75,7 +75,11 @@ fn deleted_jobs_that_stay() {
     let mutable = "mutableFields: [metadata.labels, metadata.finalizers, metadata.ownerReferences]\n";
     remarks(
         &format!("{mutable}immutableFields: ['metadata.finalizers[0]']"),
-        &[&foreground("1:1", &both), &finalizer("1:1")],
+        &[
+            &foreground("1:1", &both),
+            &finalizer("1:1"),
+            "6:19: warning: immutableFields: metadata.finalizers[0]: a list of strings counts as a whole; write finalizers",
+        ],
         mutable,
     );
     // Who denies nothing keeps nothing.

@@ -14,7 +14,7 @@ fn a_star_is_one_key_or_element() {
     accepts(&set("/spec/pytorchReplicaSpecs/Master/replicas", json!(3)), &policy);
     accepts(&set(&format!("{CONTAINER}/image"), json!("x")), &policy);
     accepts(&set(&format!("{POD}/tolerations/1/key"), json!("x")), &policy);
-    let worker = json!({"replicas": 1, "template": {}});
+    let worker = json!({"replicas": 1, "template": {"spec": {"hostNetwork": true}}});
     rejects(&set("/spec/pytorchReplicaSpecs/Worker", worker), &policy, &["spec.pytorchReplicaSpecs.Worker.template"]);
     rejects(&set("/spec/replicas", json!(3)), &policy, &["spec.replicas"]);
     rejects(&set(&format!("{CONTAINER}/args"), json!([])), &policy, &[&format!("{CONTAINER_PATH}.args")]);

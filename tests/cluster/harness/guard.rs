@@ -124,7 +124,13 @@ impl Guard {
     /// The value of a metric, named with its labels and without the prefix.
     pub(crate) fn metric(&self, name: &str) -> io::Result<Option<u64>> {
         let value = |line: &str| {
-            line.strip_prefix("pytorchjob_guard_")?.strip_prefix(name)?.strip_prefix(' ')?.parse::<u64>().ok()
+            let rest = line.strip_prefix("pytorchjob_guard_")?;
+            // A policy's name is enough, whatever its digest.
+            let rest = match name.strip_suffix('}') {
+                Some(labels) if name.starts_with("policy_info") => rest.strip_prefix(labels)?.split_once('}')?.1,
+                _ => rest.strip_prefix(name)?,
+            };
+            rest.strip_prefix(' ')?.parse::<u64>().ok()
         };
         Ok(self.metrics()?.lines().find_map(value))
     }

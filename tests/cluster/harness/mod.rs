@@ -2,6 +2,7 @@
 
 mod control_plane;
 mod guard;
+mod kubernetes;
 mod operator;
 mod programs;
 mod session;
@@ -18,7 +19,7 @@ pub(crate) use self::{
     control_plane::{ADMIN, ControlPlane, OPERATOR, OWN_GUARD, PERSON},
     guard::{Guard, Registration, make_certificates},
     operator::Operator,
-    programs::{Programs, go_missing, helm, kubectl, training_operator},
+    programs::{Programs, go_missing, h2spec, helm, judges, kubectl, training_operator},
     session::{Process, Session},
 };
 

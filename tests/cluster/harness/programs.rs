@@ -1,5 +1,5 @@
 //! The programs that the tests run: those of the control plane that `KUBEBUILDER_ASSETS` holds, the others built once from
-//! their Go modules.
+//! their Go modules. `KUBERNETES_VERSION` asks for another version of the control plane than the newest.
 
 use std::{
     env, fs,
@@ -8,6 +8,8 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
+
+use super::kubernetes;
 
 /// A folder with a go.mod, and what is built from it.
 struct Module {
@@ -19,6 +21,10 @@ struct Module {
     of: &'static str,
     /// Where a program keeps its version.
     version_variable: Option<&'static str>,
+    /// Another file in place of go.mod.
+    modfile: Option<&'static str>,
+    /// What else the programs are made of, where it is not in other modules.
+    sources: &'static [&'static str],
 }
 
 const CONTROL_PLANE: Module = Module {
@@ -28,6 +34,8 @@ const CONTROL_PLANE: Module = Module {
     of: "k8s.io/kubernetes",
     // Without its version clients cannot parse what the API server says of itself.
     version_variable: Some("k8s.io/component-base/version.gitVersion"),
+    modfile: None,
+    sources: &[],
 };
 
 const TRAINING_OPERATOR: Module = Module {
@@ -36,6 +44,8 @@ const TRAINING_OPERATOR: Module = Module {
     go_sum: include_str!("../training-operator/go.sum"),
     of: "github.com/kubeflow/training-operator",
     version_variable: None,
+    modfile: None,
+    sources: &[],
 };
 
 const HELM: Module = Module {
@@ -44,6 +54,56 @@ const HELM: Module = Module {
     go_sum: include_str!("../helm/go.sum"),
     of: "helm.sh/helm/v4",
     version_variable: None,
+    modfile: None,
+    sources: &[],
+};
+
+/// The types of the newest Kubernetes, and of those in which they have fields that the newest lacks. The first is the newest,
+/// and the last the oldest.
+const TYPES: [Module; 3] = [
+    types(None, include_str!("../types/go.mod"), include_str!("../types/go.sum")),
+    types(
+        Some("kubernetes-1.35.mod"),
+        include_str!("../types/kubernetes-1.35.mod"),
+        include_str!("../types/kubernetes-1.35.sum"),
+    ),
+    types(
+        Some("kubernetes-1.30.mod"),
+        include_str!("../types/kubernetes-1.30.mod"),
+        include_str!("../types/kubernetes-1.30.sum"),
+    ),
+];
+
+const fn types(modfile: Option<&'static str>, go_mod: &'static str, go_sum: &'static str) -> Module {
+    Module {
+        name: "types",
+        go_mod,
+        go_sum,
+        of: "k8s.io/api",
+        version_variable: None,
+        modfile,
+        sources: &[
+            include_str!("../types/cci/types.go"),
+            include_str!("../types/differing.go"),
+            include_str!("../types/fields.go"),
+            include_str!("../types/judge.go"),
+            include_str!("../types/main.go"),
+            include_str!("../types/random.go"),
+            include_str!("../types/standins.go"),
+            include_str!("../types/sweep.go"),
+            include_str!("../types/table.go"),
+        ],
+    }
+}
+
+const H2SPEC: Module = Module {
+    name: "h2spec",
+    go_mod: include_str!("../h2spec/go.mod"),
+    go_sum: include_str!("../h2spec/go.sum"),
+    of: "github.com/summerwind/h2spec",
+    version_variable: None,
+    modfile: None,
+    sources: &[],
 };
 
 /// A line of progress after so many compiled packages.
@@ -64,8 +124,9 @@ impl Programs {
         let Some(assets) = env::var_os("KUBEBUILDER_ASSETS").filter(|folder| !folder.is_empty()).map(PathBuf::from)
         else {
             return Ok(Self {
+                // The newest etcd serves every version.
                 etcd: CONTROL_PLANE.built("etcd", "go.etcd.io/etcd/server/v3")?,
-                kube_apiserver: CONTROL_PLANE.built("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver")?,
+                kube_apiserver: of_kubernetes("kube-apiserver")?,
                 kube_controller_manager: built_controller_manager()?,
                 kubectl: kubectl()?,
             });
@@ -95,14 +156,46 @@ fn in_assets(assets: &Path, name: &str) -> io::Result<PathBuf> {
 }
 
 fn built_controller_manager() -> io::Result<PathBuf> {
-    CONTROL_PLANE.built("kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager")
+    of_kubernetes("kube-controller-manager")
+}
+
+/// A program of Kubernetes, of the version that the tests run.
+fn of_kubernetes(name: &str) -> io::Result<PathBuf> {
+    let package = format!("k8s.io/kubernetes/cmd/{name}");
+    match older()? {
+        None => CONTROL_PLANE.built(name, &package),
+        Some(version) => built_of_older(&version, name, &package),
+    }
+}
+
+/// The version of Kubernetes in `KUBERNETES_VERSION`, unless it is the newest.
+fn older() -> io::Result<Option<String>> {
+    let newest = CONTROL_PLANE.version()?.trim_start_matches('v');
+    let asked = env::var("KUBERNETES_VERSION").ok().filter(|version| !version.is_empty() && version != newest);
+    Ok(asked)
+}
+
+/// A program of an older Kubernetes, from an earlier run or from now. A published version never changes: its folder needs no
+/// name but that.
+fn built_of_older(version: &str, name: &str, package: &str) -> io::Result<PathBuf> {
+    let folder = target_folder().join("kubernetes").join(format!("v{version}"));
+    let tell = |line: &str| eprintln!("kubernetes {version}: {line}");
+    once(&folder, name, tell, |output| {
+        tell(&format!("building {name} (once; minutes where Go's build cache is empty)"));
+        let stamp = format!(" -X k8s.io/component-base/version.gitVersion=v{version}");
+        let module = kubernetes::module(version, &folder)?;
+        let mut go = go_build(&stamp, output, package, &module);
+        // Adds the staging modules' checksums, after it verified them, to the go.sum that Kubernetes brings.
+        go.env("GOFLAGS", "-mod=mod");
+        run(&mut go, name, package, tell)
+    })
 }
 
 /// kubectl alone, for what needs no API server.
 pub(crate) fn kubectl() -> io::Result<PathBuf> {
     match env::var_os("KUBEBUILDER_ASSETS").filter(|folder| !folder.is_empty()) {
         Some(assets) => in_assets(Path::new(&assets), "kubectl"),
-        None => CONTROL_PLANE.built("kubectl", "k8s.io/kubernetes/cmd/kubectl"),
+        None => of_kubernetes("kubectl"),
     }
 }
 
@@ -116,63 +209,42 @@ pub(crate) fn training_operator() -> io::Result<PathBuf> {
     TRAINING_OPERATOR.built("training-operator", "github.com/kubeflow/training-operator/cmd/training-operator.v1")
 }
 
+/// The judges of equality by types: of the newest Kubernetes first, and of the oldest last.
+pub(crate) fn judges() -> io::Result<Vec<PathBuf>> {
+    TYPES.iter().map(|module| module.built("types", ".")).collect()
+}
+
+/// The suite of tests of HTTP/2.
+pub(crate) fn h2spec() -> io::Result<PathBuf> {
+    H2SPEC.built("h2spec", "github.com/summerwind/h2spec/cmd/h2spec")
+}
+
 impl Module {
     /// The program built from `package`, from an earlier run or from now.
     fn built(&self, name: &str, package: &str) -> io::Result<PathBuf> {
         let version = self.version()?;
         let mut hasher = DefaultHasher::new();
-        (self.go_mod, self.go_sum).hash(&mut hasher);
+        (self.go_mod, self.go_sum, self.sources).hash(&mut hasher);
         let folder = target_folder().join(self.name).join(format!("{version}-{:016x}", hasher.finish()));
-        fs::create_dir_all(&folder)?;
-
-        // Of several `cargo test` at a time one builds, and the others wait for it.
-        let lock = fs::File::create(folder.join("lock"))?;
-        if lock.try_lock().is_err() {
-            self.tell(&format!("waiting for another run that builds {name}"));
-            lock.lock()?;
-        }
-        let program = folder.join(name);
-        if !program.is_file() {
-            let unfinished = folder.join(format!("{name}.unfinished"));
-            self.build(name, package, version, &unfinished)?;
-            fs::rename(&unfinished, &program)?;
-        }
-        Ok(program)
-    }
-
-    fn build(&self, name: &str, package: &str, version: &str, output: &Path) -> io::Result<()> {
-        self.tell(&format!("building {name} of {} {version} (once; minutes where Go's build cache is empty)", self.of));
-        let stamp = self.version_variable.map(|variable| format!(" -X {variable}={version}")).unwrap_or_default();
-        let mut go = Command::new("go")
-            .args(["build", "-v", "-trimpath", "-ldflags"])
-            .arg(format!("-s -w{stamp}"))
-            .arg("-o")
-            .arg(output)
-            .arg(package)
-            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster").join(self.name))
-            .env("CGO_ENABLED", "0")
-            .env("GOWORK", "off")
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| go_missing(&error))?;
-
-        // `go build -v` names each package as it is compiled; what else it says may be why it fails.
-        let mut said = Vec::new();
-        if let Some(stderr) = go.stderr.take() {
-            for line in BufReader::new(stderr).lines() {
-                said.push(line?);
-                if said.len() % PACKAGES_A_LINE == 0 {
-                    self.tell(&format!("building {name}: {} packages", said.len()));
+        once(
+            &folder,
+            name,
+            |line| self.tell(line),
+            |output| {
+                self.tell(&format!(
+                    "building {name} of {} {version} (once; minutes where Go's build cache is empty)",
+                    self.of
+                ));
+                let stamp =
+                    self.version_variable.map(|variable| format!(" -X {variable}={version}")).unwrap_or_default();
+                let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster").join(self.name);
+                let mut go = go_build(&stamp, output, package, &module);
+                if let Some(modfile) = self.modfile {
+                    go.env("GOFLAGS", format!("-modfile={modfile}"));
                 }
-            }
-        }
-        if go.wait()?.success() {
-            self.tell(&format!("built {name}"));
-            return Ok(());
-        }
-        let last = said[said.len().saturating_sub(20)..].join("\n");
-        Err(io::Error::other(format!("go build {package} failed:\n{last}")))
+                run(&mut go, name, package, |line| self.tell(line))
+            },
+        )
     }
 
     /// Says how it goes.
@@ -191,6 +263,61 @@ impl Module {
             .find_map(required)
             .ok_or_else(|| io::Error::other(format!("tests/cluster/{}/go.mod requires no {}", self.name, self.of)))
     }
+}
+
+/// The program `name` in `folder`, which `build` makes where it is not there yet.
+fn once(
+    folder: &Path,
+    name: &str,
+    tell: impl Fn(&str),
+    build: impl FnOnce(&Path) -> io::Result<()>,
+) -> io::Result<PathBuf> {
+    let program = folder.join(name);
+    if program.is_file() {
+        return Ok(program);
+    }
+    fs::create_dir_all(folder)?;
+    // Of several `cargo test` at a time one builds, and the others wait for it.
+    let lock = fs::File::create(folder.join("lock"))?;
+    if lock.try_lock().is_err() {
+        tell(&format!("waiting for another run that builds {name}"));
+        lock.lock()?;
+    }
+    if !program.is_file() {
+        let unfinished = folder.join(format!("{name}.unfinished"));
+        build(&unfinished)?;
+        fs::rename(&unfinished, &program)?;
+    }
+    Ok(program)
+}
+
+/// `go build` of a package of this module.
+fn go_build(stamp: &str, output: &Path, package: &str, module: &Path) -> Command {
+    let mut go = Command::new("go");
+    go.args(["build", "-v", "-trimpath", "-ldflags"]).arg(format!("-s -w{stamp}")).arg("-o").arg(output).arg(package);
+    go.current_dir(module).env("CGO_ENABLED", "0").env("GOWORK", "off");
+    go
+}
+
+/// Runs that `go build`, and tells how it goes.
+fn run(go: &mut Command, name: &str, package: &str, tell: impl Fn(&str)) -> io::Result<()> {
+    let mut go = go.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(|error| go_missing(&error))?;
+    // `go build -v` names each package as it is compiled; what else it says may be why it fails.
+    let mut said = Vec::new();
+    if let Some(stderr) = go.stderr.take() {
+        for line in BufReader::new(stderr).lines() {
+            said.push(line?);
+            if said.len() % PACKAGES_A_LINE == 0 {
+                tell(&format!("building {name}: {} packages", said.len()));
+            }
+        }
+    }
+    if go.wait()?.success() {
+        tell(&format!("built {name}"));
+        return Ok(());
+    }
+    let last = said[said.len().saturating_sub(20)..].join("\n");
+    Err(io::Error::other(format!("go build {package} failed:\n{last}")))
 }
 
 /// What to do where `go` cannot be started.

@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+
+use crate::registration::{Declared, parse_selector};
 
 /// The arguments of `registration`.
 #[derive(Debug, Args)]
@@ -28,6 +31,9 @@ pub struct RegistrationArgs {
     /// What to print.
     #[arg(short, long, value_name = "FORMAT", default_value = "yaml")]
     pub output: ManifestOutput,
+    /// What it leaves out on purpose.
+    #[command(flatten)]
+    pub declared: DeclaredArgs,
 }
 
 /// The arguments of `policy match-conditions`.
@@ -50,6 +56,40 @@ pub struct VapArgs {
     /// A built-in policy's name, or a policy file.
     #[arg(value_name = "NAME|FILE", env = "PYTORCHJOB_GUARD_POLICY", default_value = "cci")]
     pub policy: String,
+}
+
+/// What a registration leaves out on purpose: arguments of `registration`, and of `serve`, for which it is no drift then.
+#[derive(Debug, Clone, Args)]
+pub struct DeclaredArgs {
+    /// The registration's namespaceSelector, as in `kubectl get --selector`; without it, all namespaces.
+    #[arg(long, value_name = "SELECTOR", env = "PYTORCHJOB_GUARD_NAMESPACE_SELECTOR", value_parser = parse_selector)]
+    pub namespace_selector: Option<LabelSelector>,
+    /// The registration's objectSelector; without it, all objects. It does not select updates of `scale`.
+    #[arg(long, value_name = "SELECTOR", env = "PYTORCHJOB_GUARD_OBJECT_SELECTOR", value_parser = parse_selector)]
+    pub object_selector: Option<LabelSelector>,
+    /// The registration's failurePolicy.
+    #[arg(long, value_name = "POLICY", env = "PYTORCHJOB_GUARD_FAILURE_POLICY", default_value = "Fail")]
+    pub failure_policy: FailurePolicy,
+}
+
+impl From<DeclaredArgs> for Declared {
+    fn from(args: DeclaredArgs) -> Self {
+        Self {
+            namespaces: args.namespace_selector,
+            objects: args.object_selector,
+            ignores_failures: args.failure_policy == FailurePolicy::Ignore,
+        }
+    }
+}
+
+/// What becomes of an update where no guard answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "PascalCase")]
+pub enum FailurePolicy {
+    /// The API server rejects it.
+    Fail,
+    /// The API server lets it through.
+    Ignore,
 }
 
 /// How a manifest is printed.

@@ -22,12 +22,14 @@ use crate::{
 /// What a ValidatingAdmissionPolicy lacks, above the one that is printed.
 const VAP_HEADER: &str = "\
 # The nearest ValidatingAdmissionPolicy to a policy of pytorchjob-guard, for clusters that cannot run a webhook.
-# It lets nothing through that the guard would deny. What it cannot do:
+# It lets nothing through that the guard would deny, but for unknown fields at the top of a job that has too many of them
+# to compare, in updates by an exemption. What it cannot do:
 # - Name the fields that stand in the way: every denial has the same message, and an editor reopened by `kubectl edit`
 #   does not say where to look.
 # - Take for equal what Kubernetes takes for equal: an update that only writes `cpu: 2` as `cpu: \"2\"`, or adds an
 #   empty `resources: {}`, as typed clients do, is refused.
 # - Look into lists: a policy's fields below an element of a list are held to be immutable, all of them.
+# - Compare large maps: a change that needs it is refused, as too costly for an API server.
 # - Say in its audit annotations, warnings and metrics which fields were changed.
 ";
 
@@ -82,7 +84,7 @@ fn print_registration(args: &RegistrationArgs) -> Result<(), RegistrationError> 
         ca_bundle: args.ca_bundle.as_deref().map(ca_bundle).transpose()?,
         always_ask: args.always_ask,
     };
-    let configuration = registration.configuration(&policy);
+    let configuration = registration.configuration_with(&policy, &args.declared.clone().into());
     // The first is that of the objects.
     let asks_always = |webhooks: &Vec<_>| webhooks.first().is_some_and(has_no_conditions);
     if !args.always_ask && configuration.webhooks.as_ref().is_some_and(asks_always) {

@@ -24,6 +24,8 @@ pub(super) enum Expression {
     EachKey {
         map: String,
         key: String,
+        /// The most keys that the map can have where this is evaluated.
+        most: u64,
         body: Box<Expression>,
     },
 }
@@ -90,7 +92,7 @@ impl Expression {
                 out.push_str(" != ");
                 bracketed(&both[1], indent, out);
             }
-            Self::EachKey { map, key, body } => {
+            Self::EachKey { map, key, body, .. } => {
                 out.push_str(map);
                 out.push_str(".all(");
                 out.push_str(key);
@@ -159,7 +161,7 @@ impl Display for Flat<'_> {
             Expression::Any(parts) => joined(parts, " || ", f),
             Expression::Not(inner) => write!(f, "!({})", Flat(inner)),
             Expression::Differ(both) => write!(f, "({}) != ({})", Flat(&both[0]), Flat(&both[1])),
-            Expression::EachKey { map, key, body } => write!(f, "{map}.all({key}, {})", Flat(body)),
+            Expression::EachKey { map, key, body, .. } => write!(f, "{map}.all({key}, {})", Flat(body)),
         }
     }
 }
@@ -253,7 +255,7 @@ mod tests {
     #[test]
     fn writes_short_expressions_on_one_line() {
         let either = Expression::any([plain("a"), Expression::all([plain("b"), plain("c")])]);
-        let each = Expression::EachKey { map: "m".to_owned(), key: "k".to_owned(), body: Box::new(either) };
+        let each = Expression::EachKey { map: "m".to_owned(), key: "k".to_owned(), most: 9, body: Box::new(either) };
         let all = Expression::all([each, Expression::Not(Box::new(plain("d"))), Expression::all([])]);
         assert_eq!(all.to_string(), "m.all(k, a || (b && c)) && !(d)");
     }

@@ -5,6 +5,7 @@ use k8s_openapi::api::admissionregistration::v1::MatchCondition;
 
 use super::{
     cel::{Expression, strings},
+    cost::{BOUNDS, CONDITIONS_LIMIT, EXPRESSION_LIMIT, cost},
     same::Same,
 };
 use crate::admission::{Condition, Exemption, Pattern, Policy};
@@ -28,6 +29,9 @@ pub(super) const MAX_EXPRESSION: usize = 100_000;
 
 /// When the guard is asked about an update of that part: where all of these hold. With none it is asked about all, and so
 /// it is where a policy has more fields than an API server would compile a condition of.
+///
+/// Their evaluation never ends in an error, whatever the objects hold: where a map has too many keys to be walked within
+/// the API server's limits, they hold.
 #[must_use]
 pub fn match_conditions(policy: &Policy, part: Part) -> Vec<MatchCondition> {
     let changes = match part {
@@ -35,15 +39,18 @@ pub fn match_conditions(policy: &Policy, part: Part) -> Vec<MatchCondition> {
         Part::Scale => "changes-the-scale",
     };
     let mut conditions: Vec<MatchCondition> = Vec::new();
-    for Allowed { by, expression } in allowed(policy, part, Purpose::Ask) {
+    let mut left = CONDITIONS_LIMIT;
+    for Allowed { by, expression, cost, .. } in allowed(policy, part, Purpose::Ask) {
         let expression = Expression::Not(Box::new(expression)).to_string();
         // Without a condition the guard is asked more often, and says the same.
-        if expression.chars().count() > MAX_EXPRESSION || conditions.len() == MAX_CONDITIONS {
+        let is_too_long = expression.chars().count() > MAX_EXPRESSION || conditions.len() == MAX_CONDITIONS;
+        if is_too_long || cost > EXPRESSION_LIMIT.min(left) {
             if by.is_none() {
                 return Vec::new();
             }
             continue;
         }
+        left -= cost;
         let taken = |name: &String| conditions.iter().any(|condition| condition.name == *name);
         let own = by.map_or_else(|| changes.to_owned(), |exemption| name(&exemption.name));
         let numbered = (conditions.len()..).map(|number| format!("not-exempt-{number}"));
@@ -54,10 +61,17 @@ pub fn match_conditions(policy: &Policy, part: Part) -> Vec<MatchCondition> {
 }
 
 /// A way for an update to be allowed.
+#[derive(Debug)]
 pub(super) struct Allowed<'p> {
     /// None: for everyone at any time.
     pub(super) by: Option<&'p Exemption>,
     pub(super) expression: Expression,
+    /// The most that it costs.
+    pub(super) cost: u64,
+    /// That the objects have more keys in a map than the expression can tell apart.
+    pub(super) too_large: Expression,
+    /// The most keys in a map.
+    pub(super) bound: u64,
 }
 
 /// What the expressions are for.
@@ -66,7 +80,7 @@ pub(super) enum Purpose {
     /// To ask the guard about the rest. What people have to read is kept short: an exemption with `*` in its fields is left
     /// to the guard, the others are for changes of their own fields alone.
     Ask,
-    /// To deny the rest.
+    /// To deny the rest. An exemption then holds for objects of any width: else nobody could finish their deletion.
     Judge,
 }
 
@@ -82,24 +96,55 @@ pub(super) fn allowed(policy: &Policy, part: Part, purpose: Purpose) -> Vec<Allo
         Part::Object => &policy.mutable_fields[..],
         Part::Scale => &[],
     };
-    let same = |mutable: Vec<&'_ Pattern>| {
-        let same = Same::new(mutable, &policy.immutable_fields, &policy.server_managed_fields, policy.equality);
-        match part {
-            Part::Object => same.object(),
-            Part::Scale => same.spec(),
-        }
-    };
     let for_everyone: Vec<_> = mutable.iter().chain(always.iter().flat_map(|exemption| &exemption.fields)).collect();
-    let everyone = Allowed { by: None, expression: same(for_everyone.clone()) };
+    let everyone = Way { by: None, fields: for_everyone.clone() };
     let is_said = |exemption: &&Exemption| purpose == Purpose::Judge || exemption.fields.iter().all(Pattern::is_plain);
     let exempt = sometimes.into_iter().filter(is_said).map(|exemption| {
         let fields = match purpose {
             Purpose::Ask => exemption.fields.iter().collect(),
             Purpose::Judge => for_everyone.iter().copied().chain(&exemption.fields).collect(),
         };
-        Allowed { by: Some(exemption), expression: Expression::all([holds(exemption), same(fields)]) }
+        Way { by: Some(exemption), fields }
     });
-    std::iter::once(everyone).chain(exempt).collect()
+    std::iter::once(everyone).chain(exempt).map(|way| way.allowed(policy, part, purpose)).collect()
+}
+
+/// The fields that somebody may change.
+#[derive(Debug)]
+struct Way<'p> {
+    by: Option<&'p Exemption>,
+    fields: Vec<&'p Pattern>,
+}
+
+impl<'p> Way<'p> {
+    /// The expression with the first bound that keeps its cost within the limits, or else with the last.
+    fn allowed(&self, policy: &'p Policy, part: Part, purpose: Purpose) -> Allowed<'p> {
+        let limit = match purpose {
+            // The usual policy has three conditions.
+            Purpose::Ask => CONDITIONS_LIMIT / 4,
+            Purpose::Judge => EXPRESSION_LIMIT,
+        };
+        let bounded = |bound| {
+            let (immutable, server_managed) = (&policy.immutable_fields, &policy.server_managed_fields);
+            let same = Same::new(
+                self.fields.iter().copied(),
+                immutable,
+                server_managed,
+                policy.equality,
+                &policy.resources,
+                bound,
+            );
+            let changes = match (part, purpose, self.by) {
+                (Part::Scale, _, _) => same.spec(),
+                (Part::Object, Purpose::Judge, Some(_)) => same.object_of_any_width(),
+                (Part::Object, _, _) => same.object(),
+            };
+            let expression = Expression::all(self.by.map(holds).into_iter().chain([changes]));
+            Allowed { by: self.by, cost: cost(&expression), expression, too_large: same.too_large(), bound }
+        };
+        let [usual, smaller @ ..] = BOUNDS;
+        smaller.into_iter().fold(bounded(usual), |way, bound| if way.cost <= limit { way } else { bounded(bound) })
+    }
 }
 
 /// That the exemption is for this user, at this time.
@@ -112,7 +157,8 @@ fn holds(exemption: &Exemption) -> Expression {
         let groups = strings(exemption.groups.iter().map(String::as_str));
         Expression::all([
             Expression::plain("has(request.userInfo.groups)"),
-            Expression::plain(format!("request.userInfo.groups.exists(group, group in {groups})")),
+            // Loops over the policy's groups, which are few, and not over the user's.
+            Expression::plain(format!("{groups}.exists(group, group in request.userInfo.groups)")),
         ])
     });
     let who = if user.is_none() && group.is_none() {
@@ -145,4 +191,42 @@ fn name(exemption: &str) -> String {
     let plain = exemption.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' });
     let name: String = "not-exempt-".chars().chain(plain).take(MAX_NAME).collect();
     name.trim_end_matches(['-', '_', '.']).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(lines: &str) -> Policy {
+        let head = "apiVersion: pytorchjob-guard/v1\nkind: UpdatePolicy\nname: own\n\
+                    resources: [{group: kubeflow.org, resource: pytorchjobs}]\n";
+        Policy::parse(&format!("{head}{lines}")).expect("a policy")
+    }
+
+    #[test]
+    fn the_bound_is_lower_where_wildcards_are_below_wildcards() {
+        for (field, bound) in
+            [("spec.a", 256), ("spec.*.a", 256), ("spec.*.a.*.b", 256), ("spec.*.*.*.a", 64), ("spec.*.*.*.*.*.a", 32)]
+        {
+            let policy = policy(&format!("mutableFields: [\"{field}\"]\n"));
+            for purpose in [Purpose::Ask, Purpose::Judge] {
+                let everyone = allowed(&policy, Part::Object, purpose).swap_remove(0);
+                assert!(everyone.bound <= bound && everyone.cost <= EXPRESSION_LIMIT, "{field}: {everyone:?}");
+            }
+            let conditions = match_conditions(&policy, Part::Object);
+            assert_eq!(conditions.len(), 1, "{field}");
+        }
+    }
+
+    #[test]
+    fn conditions_that_would_exceed_the_limit_together_are_left_out() {
+        let exemption = |number| format!("  - {{name: e{number}, when: Deleting, fields: [metadata.finalizers]}}\n");
+        let exemptions: String = (0..20).map(exemption).collect();
+        let policy = policy(&format!("mutableFields: [metadata.labels]\nexemptions:\n{exemptions}"));
+        let ways = allowed(&policy, Part::Object, Purpose::Ask);
+        let written = match_conditions(&policy, Part::Object).len();
+        let cost = |ways: &[Allowed<'_>]| ways.iter().map(|way| way.cost).sum::<u64>();
+        assert!(written > 3 && cost(&ways[..written]) <= CONDITIONS_LIMIT);
+        assert!(cost(&ways[..=written]) > CONDITIONS_LIMIT);
+    }
 }

@@ -8,9 +8,14 @@ use k8s_openapi::api::admissionregistration::v1::{
     MatchCondition, RuleWithOperations, ValidatingWebhook, ValidatingWebhookConfiguration,
 };
 
-use super::conditions::{Part, match_conditions};
+use super::{
+    conditions::{Part, match_conditions},
+    declared::{Declared, selects},
+};
 use crate::admission::{Policy, Resource};
 
+/// The group of the jobs that the ready policies are for.
+const KUBEFLOW: &str = "kubeflow.org";
 const PARTS: [Part; 2] = [Part::Object, Part::Scale];
 
 /// A Service, by which the webhooks that lead to it are told from others in the same configuration.
@@ -44,23 +49,25 @@ pub(crate) fn webhooks_of<'c>(
     configuration.webhooks.iter().flatten().filter(leads_there)
 }
 
-/// By what updates get past the guard that this policy would refuse; nothing where the registration fits.
+/// By what updates get past the guard that this policy would refuse, apart from what was declared; nothing where the
+/// registration fits.
+///
+/// One webhook has to ask about all updates of a resource: what two that leave something out make together is not worked out.
 pub(crate) fn misfits(
     configuration: &ValidatingWebhookConfiguration,
     service: Option<&ServiceName>,
     policy: &Policy,
+    declared: &Declared,
 ) -> Vec<String> {
     let webhooks: Vec<_> = webhooks_of(configuration, service).collect();
     let mut misfits = Vec::new();
     for resource in &policy.resources {
         for part in PARTS {
-            let asked: Vec<_> = webhooks.iter().filter(|webhook| covers(webhook, resource, part)).collect();
-            let what = name(resource, part);
-            if asked.is_empty() {
-                misfits.push(format!("nobody is asked about updates of {what}"));
-            } else if asked.iter().all(|webhook| webhook.failure_policy.as_deref() == Some("Ignore")) {
-                misfits.push(format!("failurePolicy Ignore lets updates of {what} through where no guard answers"));
-            }
+            let asked = webhooks.iter().filter(|webhook| covers(webhook, resource, part));
+            let gaps = asked.map(|webhook| gaps(webhook, resource, part, declared)).min_by_key(Vec::len);
+            misfits.extend(
+                gaps.unwrap_or_else(|| vec![format!("nobody is asked about updates of {}", name(resource, part))]),
+            );
         }
     }
     for webhook in webhooks {
@@ -74,6 +81,56 @@ pub(crate) fn misfits(
         }));
     }
     misfits
+}
+
+/// Which updates of that part of the resource the webhook leaves out, though its rules list it.
+fn gaps(webhook: &ValidatingWebhook, resource: &Resource, part: Part, declared: &Declared) -> Vec<String> {
+    let (of, what) = (&webhook.name, name(resource, part));
+    let is_exact = webhook.match_policy.as_deref() == Some("Exact");
+    let rules = webhook.rules.iter().flatten().filter(|rule| rule_covers(rule, resource, part));
+    // One rule without a gap is enough.
+    let of_rules = rules.map(|rule| {
+        let mut gaps = Vec::new();
+        let versions = rule.api_versions.as_deref().unwrap_or_default();
+        let written = versions.join(", ");
+        if !versions.iter().any(|version| version == "*") {
+            if is_exact {
+                gaps.push(format!("matchPolicy Exact of webhook {of} leaves out versions of {what} other than {written}; write apiVersions *"));
+            } else if !versions.iter().any(|version| is_served(resource, version)) {
+                gaps.push(format!("apiVersions {written} of webhook {of} may be no served version of {what}; write *"));
+            }
+        }
+        match rule.scope.as_deref() {
+            None | Some("*") => {}
+            Some("Namespaced") if is_namespaced(resource) => {}
+            Some(scope) => gaps.push(format!("scope {scope} of webhook {of} leaves out updates of {what}; write *")),
+        }
+        gaps
+    });
+    let mut gaps = of_rules.min_by_key(Vec::len).unwrap_or_default();
+    if webhook.failure_policy.as_deref() == Some("Ignore") && !declared.ignores_failures {
+        gaps.push(format!("failurePolicy Ignore lets updates of {what} through where no guard answers"));
+    }
+    if !selects(webhook.namespace_selector.as_ref(), declared.namespaces.as_ref()) {
+        gaps.push(format!("the namespaceSelector of webhook {of} leaves out updates of {what} and is not declared"));
+    }
+    // A Scale has no labels: a selector would leave out those of all jobs.
+    let objects = declared.objects.as_ref().filter(|_| part == Part::Object);
+    if !selects(webhook.object_selector.as_ref(), objects) {
+        gaps.push(format!("the objectSelector of webhook {of} leaves out updates of {what} and is not declared"));
+    }
+    gaps
+}
+
+/// True if API servers are known to serve this version. The guard may not read CRDs; of Kubeflow's jobs it is known. With
+/// `matchPolicy` `Equivalent` an API server converts every other version to one that is served.
+fn is_served(resource: &Resource, version: &str) -> bool {
+    resource.group == KUBEFLOW && version == "v1"
+}
+
+/// True if the resource is known to be namespaced.
+fn is_namespaced(resource: &Resource) -> bool {
+    resource.group == KUBEFLOW
 }
 
 /// The conditions under which the webhook asks about whatever one of the policies would refuse, where those it has do not.
@@ -129,8 +186,13 @@ fn is_among(condition: &MatchCondition, conditions: &[MatchCondition]) -> bool {
     conditions.iter().any(|other| other.expression.trim() == condition.expression.trim())
 }
 
-/// Whether the webhook is asked about updates of that part of the resource, in whichever version.
+/// True if rules of the webhook list updates of that part of the resource.
 fn covers(webhook: &ValidatingWebhook, resource: &Resource, part: Part) -> bool {
+    webhook.rules.iter().flatten().any(|rule| rule_covers(rule, resource, part))
+}
+
+/// True if the rule lists updates of that part of the resource, in whichever version and scope.
+fn rule_covers(rule: &RuleWithOperations, resource: &Resource, part: Part) -> bool {
     let has = |list: &Option<Vec<String>>, wanted: &[&str]| {
         list.iter().flatten().any(|entry| wanted.contains(&entry.as_str()))
     };
@@ -143,12 +205,9 @@ fn covers(webhook: &ValidatingWebhook, resource: &Resource, part: Part) -> bool 
             .collect(),
     };
     let resources: Vec<&str> = resources.iter().map(String::as_str).collect();
-    let covered = |rule: &RuleWithOperations| {
-        has(&rule.operations, &["*", "UPDATE"])
-            && has(&rule.api_groups, &["*", &resource.group])
-            && has(&rule.resources, &resources)
-    };
-    webhook.rules.iter().flatten().any(covered)
+    has(&rule.operations, &["*", "UPDATE"])
+        && has(&rule.api_groups, &["*", &resource.group])
+        && has(&rule.resources, &resources)
 }
 
 fn name_of_scale(resource: &Resource) -> String {
@@ -159,4 +218,136 @@ fn name_of_scale(resource: &Resource) -> String {
 fn name(resource: &Resource, part: Part) -> String {
     let suffix = if part == Part::Scale { "/scale" } else { "" };
     format!("{}.{}{suffix}", resource.resource, resource.group)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::registration::{Address, Registration, parse_selector};
+
+    fn cci() -> Policy {
+        Policy::builtin("cci").expect("a policy")
+    }
+
+    /// The misfits of what is printed for a policy, changed by this JSON merge into its first webhook.
+    fn misfits_with(policy: &Policy, declared: &Declared, change: &Value) -> Vec<String> {
+        let registration = Registration {
+            name: "guard".to_owned(),
+            address: Address::Url("https://guard/validate".to_owned()),
+            ca_bundle: None,
+            always_ask: false,
+        };
+        let mut configuration = json!(registration.configuration(policy));
+        let webhook = &mut configuration["webhooks"][0];
+        for (key, value) in change.as_object().into_iter().flatten() {
+            if key == "rule" {
+                webhook["rules"][0].as_object_mut().expect("a rule").extend(value.as_object().expect("a rule").clone());
+            } else {
+                webhook[key] = value.clone();
+            }
+        }
+        let configuration = serde_json::from_value(configuration).expect("a configuration");
+        misfits(&configuration, None, policy, declared)
+    }
+
+    #[test]
+    fn names_all_that_leaves_updates_out() {
+        let none = Declared::default();
+        assert_eq!(misfits_with(&cci(), &none, &json!({})), Vec::<String>::new());
+        for (change, misfit) in [
+            (json!({"rule": {"scope": "Cluster"}}), "scope Cluster of webhook updates."),
+            (json!({"rule": {"apiVersions": ["v2", "v1beta1"]}}), "apiVersions v2, v1beta1 of webhook updates."),
+            (json!({"matchPolicy": "Exact", "rule": {"apiVersions": ["v1"]}}), "matchPolicy Exact of webhook updates."),
+            (
+                json!({"failurePolicy": "Ignore"}),
+                "failurePolicy Ignore lets updates of pytorchjobs.kubeflow.org through",
+            ),
+            (json!({"namespaceSelector": {"matchLabels": {"team": "a"}}}), "the namespaceSelector of webhook updates."),
+            (
+                json!({"objectSelector": {"matchExpressions": [{"key": "skip", "operator": "DoesNotExist"}]}}),
+                "the objectSelector of webhook updates.",
+            ),
+            (json!({"rule": {"operations": ["CREATE"]}}), "nobody is asked about updates of pytorchjobs.kubeflow.org"),
+        ] {
+            let found = misfits_with(&cci(), &none, &change);
+            assert!(matches!(&found[..], [one] if one.starts_with(misfit)), "{change}: {found:?}");
+        }
+        // Their twins leave nothing out.
+        for change in [
+            json!({"rule": {"scope": "Namespaced"}}),
+            json!({"rule": {"apiVersions": ["v1beta1", "v1"]}}),
+            json!({"matchPolicy": "Exact"}),
+            json!({"namespaceSelector": {}, "objectSelector": {"matchLabels": {}}}),
+        ] {
+            assert_eq!(misfits_with(&cci(), &none, &change), Vec::<String>::new(), "{change}");
+        }
+    }
+
+    #[test]
+    fn knows_versions_and_scope_of_kubeflow_alone() {
+        let own = Policy::parse(
+            "{apiVersion: pytorchjob-guard/v1, kind: UpdatePolicy, name: own, mutableFields: [metadata.labels], \
+             resources: [{group: example.com, resource: things}]}",
+        );
+        let own = own.expect("a policy");
+        assert_eq!(misfits_with(&own, &Declared::default(), &json!({})), Vec::<String>::new());
+        for rule in [json!({"apiVersions": ["v1"]}), json!({"scope": "Namespaced"})] {
+            let found = misfits_with(&own, &Declared::default(), &json!({"rule": rule}));
+            assert_eq!(found.len(), 1, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn takes_what_was_declared() {
+        let selector = |text: &str| Some(parse_selector(text).expect("a selector"));
+        let declared =
+            Declared { namespaces: selector("team in (a,b)"), objects: selector("!skip"), ignores_failures: true };
+        let namespaces = json!({"matchExpressions": [{"key": "team", "operator": "In", "values": ["b", "a"]}]});
+        let objects = json!({"matchExpressions": [{"key": "skip", "operator": "DoesNotExist"}]});
+        let change = json!({"failurePolicy": "Ignore", "namespaceSelector": namespaces, "objectSelector": objects});
+        assert_eq!(misfits_with(&cci(), &declared, &change), Vec::<String>::new());
+        // To ask about more is no drift, to ask about less is.
+        assert_eq!(misfits_with(&cci(), &declared, &json!({})), Vec::<String>::new());
+        let other = json!({"namespaceSelector": {"matchLabels": {"team": "a"}}});
+        assert_eq!(misfits_with(&cci(), &declared, &other).len(), 1);
+    }
+
+    #[test]
+    fn wants_no_object_selector_for_scale() {
+        let declared = Declared { objects: parse_selector("guarded").ok(), ..Declared::default() };
+        let registration = Registration {
+            name: "guard".to_owned(),
+            address: Address::Url("https://guard/validate".to_owned()),
+            ca_bundle: None,
+            always_ask: false,
+        };
+        let mut configuration = registration.configuration_with(&cci(), &declared);
+        assert_eq!(misfits(&configuration, None, &cci(), &declared), Vec::<String>::new());
+        let webhooks = configuration.webhooks.as_mut().expect("webhooks");
+        assert_eq!((&webhooks[0].object_selector, &webhooks[1].object_selector), (&declared.objects, &None));
+        webhooks[1].object_selector = declared.objects.clone();
+        let found = misfits(&configuration, None, &cci(), &declared);
+        assert!(matches!(&found[..], [one] if one.starts_with("the objectSelector of webhook scale.")), "{found:?}");
+    }
+
+    #[test]
+    fn is_content_with_one_webhook_that_leaves_nothing_out() {
+        let registration = Registration {
+            name: "guard".to_owned(),
+            address: Address::Url("https://guard/validate".to_owned()),
+            ca_bundle: None,
+            always_ask: false,
+        };
+        let mut configuration = registration.configuration(&cci());
+        let webhooks = configuration.webhooks.as_mut().expect("webhooks");
+        let mut partial = webhooks[0].clone();
+        partial.namespace_selector = parse_selector("team=a").ok();
+        webhooks.insert(0, partial);
+        let declared = Declared::default();
+        assert_eq!(misfits(&configuration, None, &cci(), &declared), Vec::<String>::new());
+        configuration.webhooks.as_mut().expect("webhooks").remove(1);
+        assert_eq!(misfits(&configuration, None, &cci(), &declared).len(), 1);
+    }
 }

@@ -10,6 +10,8 @@
 
 mod cel;
 mod conditions;
+mod cost;
+mod declared;
 mod fit;
 mod same;
 mod vap;
@@ -18,6 +20,7 @@ mod webhook;
 pub(crate) use self::fit::{exact, misfits, tightened, webhooks_of};
 pub use self::{
     conditions::{Part, match_conditions},
+    declared::{Declared, parse_selector},
     fit::ServiceName,
     vap::admission_policy,
     webhook::{Address, Registration},

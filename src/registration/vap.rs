@@ -9,8 +9,9 @@ use k8s_openapi::{
 };
 
 use super::{
-    cel::Expression,
-    conditions::{MAX_EXPRESSION, Part, Purpose, allowed},
+    cel::{Expression, string},
+    conditions::{Allowed, MAX_EXPRESSION, Part, Purpose, allowed},
+    cost::{EXPRESSION_LIMIT, POLICY_LIMIT},
     webhook::rules,
 };
 use crate::admission::{DenialReason, Pattern, Policy, ValidationAction};
@@ -20,40 +21,40 @@ const MAX_MESSAGE: usize = 512;
 
 /// The ValidatingAdmissionPolicy that comes nearest to this policy, and its binding.
 ///
-/// It lets through nothing that the guard would deny; it names no field, and refuses what is equal to the guard but not
-/// to CEL. None where the policy has more fields than an API server would compile an expression of.
+/// It lets through nothing that the guard would deny, but for what an exemption changes among more unknown fields at the
+/// top than can be compared; it names no field, and refuses what is equal to the guard but not to CEL. None where the policy has more fields than an API server would compile an expression of.
 #[must_use]
 pub fn admission_policy(policy: &Policy) -> Option<(ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding)> {
     let metadata = || ObjectMeta { name: Some(name(policy.name())), ..ObjectMeta::default() };
-    let is_scale = Variable {
-        name: "isScale".to_owned(),
-        expression: "has(request.subResource) && request.subResource == 'scale'".to_owned(),
-    };
-    let validation = |part, other: &str, message: String| {
-        let ways = allowed(policy, part, Purpose::Judge).into_iter().map(|way| way.expression);
-        let expression = Expression::any([Expression::plain(other), Expression::any(ways)]);
-        let reason = match policy.reason {
-            DenialReason::Invalid => "Invalid",
-            DenialReason::Forbidden => "Forbidden",
-        };
-        Validation {
-            expression: expression.to_string(),
-            message: Some(message),
-            reason: Some(reason.to_owned()),
-            ..Validation::default()
-        }
-    };
-    let fields: Vec<_> = policy.mutable_fields.iter().map(Pattern::written).collect();
-    let mut message = match &fields[..] {
-        [] => "no field can be changed".to_owned(),
-        fields => format!("only these fields can be changed: {}", fields.join(", ")),
-    };
-    message.truncate(message.floor_char_boundary(MAX_MESSAGE));
+    let (object, scale) = (allowed(policy, Part::Object, Purpose::Judge), allowed(policy, Part::Scale, Purpose::Judge));
+    // To say what is too large costs less than to compare it.
+    let total = object.iter().chain(&scale).fold(EXPRESSION_LIMIT, |sum, way| sum.saturating_add(way.cost));
+    if object.iter().any(|way| way.cost > EXPRESSION_LIMIT) || total > POLICY_LIMIT {
+        return None;
+    }
+    let variables = variables(&object);
+    let ways = variables[CIRCUMSTANCES..].iter().map(|way| Expression::plain(format!("variables.{}", way.name)));
+    let judged = Expression::any(std::iter::once(Expression::plain("variables.isScale")).chain(ways));
+    let message = message(policy);
+    let too_large = format!(
+        "the change cannot be judged: the job has a map with more than {} keys",
+        object.first().map_or(0, |everyone| everyone.bound)
+    );
+    let scaled = Expression::any(scale.into_iter().map(|way| way.expression));
     let validations = vec![
-        validation(Part::Object, "variables.isScale", message),
-        validation(Part::Scale, "!variables.isScale", "the scale cannot be changed".to_owned()),
+        Validation {
+            message_expression: Some(format!("variables.isTooLarge ? {} : {}", string(&too_large), string(&message))),
+            ..validation(policy, &judged, message)
+        },
+        validation(
+            policy,
+            &Expression::any([Expression::plain("!variables.isScale"), scaled]),
+            "the scale cannot be changed".to_owned(),
+        ),
     ];
-    if validations.iter().any(|validation| validation.expression.chars().count() > MAX_EXPRESSION) {
+    let expressions = variables.iter().map(|variable| &variable.expression);
+    let mut expressions = expressions.chain(validations.iter().map(|validation| &validation.expression));
+    if expressions.any(|expression| expression.chars().count() > MAX_EXPRESSION) {
         return None;
     }
     let resource_rules = [Part::Object, Part::Scale].into_iter().flat_map(|part| rules(&policy.resources, part));
@@ -66,7 +67,7 @@ pub fn admission_policy(policy: &Policy) -> Option<(ValidatingAdmissionPolicy, V
                 resource_rules: Some(resource_rules.map(named_rule).collect()),
                 ..MatchResources::default()
             }),
-            variables: Some(vec![is_scale]),
+            variables: Some(variables),
             validations: Some(validations),
             ..ValidatingAdmissionPolicySpec::default()
         }),
@@ -86,6 +87,52 @@ pub fn admission_policy(policy: &Policy) -> Option<(ValidatingAdmissionPolicy, V
         },
     };
     Some((policy_object, binding))
+}
+
+/// How many of the variables are no way for an update to be allowed.
+const CIRCUMSTANCES: usize = 2;
+
+/// A variable for each way: each is evaluated with a limit of its own for its cost, and only if none before it holds.
+fn variables(object: &[Allowed<'_>]) -> Vec<Variable> {
+    let variable = |name: String, expression: &Expression| Variable { name, expression: expression.to_string() };
+    let is_scale = Expression::plain("has(request.subResource) && request.subResource == 'scale'");
+    let too_large = object.iter().filter(|way| way.by.is_none()).map(|everyone| everyone.too_large.clone());
+    let is_too_large = Expression::all(std::iter::once(Expression::plain("!variables.isScale")).chain(too_large));
+    let circumstances = [variable("isScale".to_owned(), &is_scale), variable("isTooLarge".to_owned(), &is_too_large)];
+    let ways = object.iter().enumerate().map(|(number, way)| {
+        let name = way.by.map_or_else(|| "isAllowed".to_owned(), |exemption| exempt(number, &exemption.name));
+        variable(name, &way.expression)
+    });
+    circumstances.into_iter().chain(ways).collect()
+}
+
+/// The name of an exemption's variable: an identifier, and no other's because of the number.
+fn exempt(number: usize, exemption: &str) -> String {
+    let plain = exemption.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' });
+    format!("isExempt{number}_").chars().chain(plain).collect()
+}
+
+fn message(policy: &Policy) -> String {
+    let fields: Vec<_> = policy.mutable_fields.iter().map(Pattern::written).collect();
+    let mut message = match &fields[..] {
+        [] => "no field can be changed".to_owned(),
+        fields => format!("only these fields can be changed: {}", fields.join(", ")),
+    };
+    message.truncate(message.floor_char_boundary(MAX_MESSAGE));
+    message
+}
+
+fn validation(policy: &Policy, expression: &Expression, message: String) -> Validation {
+    let reason = match policy.reason {
+        DenialReason::Invalid => "Invalid",
+        DenialReason::Forbidden => "Forbidden",
+    };
+    Validation {
+        expression: expression.to_string(),
+        message: Some(message),
+        reason: Some(reason.to_owned()),
+        ..Validation::default()
+    }
 }
 
 fn named_rule(rule: k8s_openapi::api::admissionregistration::v1::RuleWithOperations) -> NamedRuleWithOperations {

@@ -10,7 +10,10 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
-use super::conditions::{Part, match_conditions};
+use super::{
+    conditions::{Part, match_conditions},
+    declared::Declared,
+};
 use crate::admission::{Policy, Resource};
 
 /// How long the API server waits for an answer, in seconds; the guard takes microseconds.
@@ -49,6 +52,12 @@ impl Registration {
     /// The configuration for that policy: one entry for the objects and one for their `scale`.
     #[must_use]
     pub fn configuration(&self, policy: &Policy) -> ValidatingWebhookConfiguration {
+        self.configuration_with(policy, &Declared::default())
+    }
+
+    /// The configuration for that policy that leaves out what is declared.
+    #[must_use]
+    pub fn configuration_with(&self, policy: &Policy, declared: &Declared) -> ValidatingWebhookConfiguration {
         let webhook = |name: &str, part| ValidatingWebhook {
             name: format!("{name}.pytorchjob-guard.internal"),
             admission_review_versions: vec!["v1".to_owned()],
@@ -58,10 +67,12 @@ impl Registration {
             match_conditions: (!self.always_ask)
                 .then(|| match_conditions(policy, part))
                 .filter(|conditions| !conditions.is_empty()),
-            failure_policy: Some("Fail".to_owned()),
+            failure_policy: Some(if declared.ignores_failures { "Ignore" } else { "Fail" }.to_owned()),
+            namespace_selector: declared.namespaces.clone(),
+            // A Scale has no labels: a selector would leave out those of all jobs.
+            object_selector: declared.objects.clone().filter(|_| part == Part::Object),
             side_effects: "None".to_owned(),
             timeout_seconds: Some(TIMEOUT_SECONDS),
-            ..ValidatingWebhook::default()
         };
         ValidatingWebhookConfiguration {
             metadata: ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() },

@@ -36,7 +36,7 @@ const GROUP: &str = "example:controllers";
 
 /// A policy with all that the conditions have to take apart: a protected label, a protected field in a mutable map,
 /// fields below `*` and below an element of a list, and exemptions for a group, for everyone, and for a change of `suspend`.
-const INVOLVED: &str = "involved";
+pub(crate) const INVOLVED: &str = "involved";
 
 /// The names of the policies that each arena has.
 pub(crate) const POLICIES: [&str; 4] = ["cci", "training-operator", "kueue", INVOLVED];
@@ -249,16 +249,39 @@ impl Arena {
         edit: impl Fn(&mut Value),
     ) -> Answer {
         let path = if subresource.is_empty() { job.to_owned() } else { format!("{job}/{subresource}") };
-        let stored = self.send(&Method::GET, namespace, &path, ADMIN, None);
+        let object = self.edited(namespace, &path, edit);
+        self.send(&Method::PUT, namespace, &format!("{path}?dryRun=All"), user, Some(&object))
+    }
+
+    /// The same, and it is no dry run.
+    pub(crate) fn update(&self, namespace: &str, job: &str, user: &str, edit: impl Fn(&mut Value)) -> Answer {
+        self.send(&Method::PUT, namespace, job, user, Some(&self.edited(namespace, job, edit)))
+    }
+
+    fn edited(&self, namespace: &str, path: &str, edit: impl Fn(&mut Value)) -> Value {
+        let stored = self.send(&Method::GET, namespace, path, ADMIN, None);
         assert!(stored.is_success(), "{stored:?}");
         let mut object = stored.body;
         edit(&mut object);
-        self.send(&Method::PUT, namespace, &path, user, Some(&object))
+        object
     }
 
-    fn send(&self, method: &Method, namespace: &str, path: &str, user: &str, body: Option<&Value>) -> Answer {
-        let dry_run = if *method == Method::PUT { "?dryRun=All" } else { "" };
-        let path = format!("/apis/kubeflow.org/v1/namespaces/{namespace}/pytorchjobs/{path}{dry_run}");
+    /// Deletes a job, which stays until the garbage collector removes the finalizer; here that is the caller.
+    pub(crate) fn delete_in_the_foreground(&self, namespace: &str, job: &str) -> Answer {
+        let path = format!("{job}?propagationPolicy=Foreground");
+        self.send(&Method::DELETE, namespace, &path, ADMIN, None)
+    }
+
+    /// Sends a request for a job, or for the path below it.
+    pub(crate) fn send(
+        &self,
+        method: &Method,
+        namespace: &str,
+        path: &str,
+        user: &str,
+        body: Option<&Value>,
+    ) -> Answer {
+        let path = format!("/apis/kubeflow.org/v1/namespaces/{namespace}/pytorchjobs/{path}");
         let path = path.trim_end_matches('/');
         let mut request = Request::builder().method(method).uri(path).header("host", &self.address);
         request = request.header("content-type", "application/json").header("accept", "application/json");

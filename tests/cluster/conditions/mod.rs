@@ -2,6 +2,7 @@
 
 mod arena;
 mod edits;
+pub(crate) mod hostile;
 
 use std::{cell::Cell, path::Path, sync::OnceLock};
 

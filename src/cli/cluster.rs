@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::serve::{deadline, duration};
+use super::{
+    registration::DeclaredArgs,
+    serve::{deadline, duration},
+};
 
 /// What nobody lives to see; a clock can still be told it.
 const LONGEST: Duration = Duration::from_hours(24 * 365 * 100);
@@ -39,6 +42,9 @@ pub struct ClusterArgs {
     /// How long a CA is good for. It is renewed when two thirds of that have passed.
     #[arg(long, value_name = "DURATION", env = "PYTORCHJOB_GUARD_CA_LIFETIME", default_value = "365days", value_parser = lifetime)]
     pub ca_lifetime: Duration,
+    /// What the registration leaves out on purpose.
+    #[command(flatten)]
+    pub declared: DeclaredArgs,
 }
 
 fn settle(text: &str) -> Result<Duration, String> {

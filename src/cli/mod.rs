@@ -17,7 +17,7 @@ pub use self::{
     check::{CheckArgs, Output},
     cluster::ClusterArgs,
     policy::{DoctorArgs, LintArgs, PolicyArgs, PolicyCommand, PolicyOutput, ShowArgs},
-    registration::{ManifestOutput, MatchConditionsArgs, RegistrationArgs, VapArgs},
+    registration::{DeclaredArgs, FailurePolicy, ManifestOutput, MatchConditionsArgs, RegistrationArgs, VapArgs},
     serve::{LogFormat, ServeArgs},
     test::{Color, Report, TestArgs},
 };

@@ -28,7 +28,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "FILE", env = "PYTORCHJOB_GUARD_TLS_KEY", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
     /// Let in only clients with a certificate from one of the CAs in this PEM file.
-    #[arg(long, value_name = "FILE", env = "PYTORCHJOB_GUARD_CLIENT_CA", conflicts_with = "manage_certs")]
+    #[arg(long, value_name = "FILE", env = "PYTORCHJOB_GUARD_CLIENT_CA")]
     pub client_ca: Option<PathBuf>,
     /// A built-in policy's name, or a policy file, which is read again when it changes.
     #[arg(long, value_name = "NAME|FILE", env = "PYTORCHJOB_GUARD_POLICY", default_value = "cci")]
@@ -36,12 +36,13 @@ pub struct ServeArgs {
     /// The largest request body, in bytes.
     #[arg(long, value_name = "BYTES", env = "PYTORCHJOB_GUARD_MAX_BODY_BYTES", default_value_t = 8 << 20)]
     pub max_body_bytes: usize,
-    /// The most connections open at once; further ones wait to be accepted.
+    /// The most connections open at once; for a further one the one that has completed nothing for longest is closed.
     #[arg(long, value_name = "N", env = "PYTORCHJOB_GUARD_MAX_CONNECTIONS", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_connections: u32,
-    /// The most requests whose bodies are held at once; further ones are answered 503.
-    #[arg(long, value_name = "N", env = "PYTORCHJOB_GUARD_MAX_IN_FLIGHT", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    pub max_in_flight: u32,
+    /// The most bytes of all request bodies together; beyond it the oldest incomplete one is answered 503. At least twice
+    /// --max-body-bytes. Decisions take up to twice as much on top.
+    #[arg(long, value_name = "BYTES", env = "PYTORCHJOB_GUARD_MAX_BUFFERED_BYTES", default_value_t = 32 << 20)]
+    pub max_buffered_bytes: usize,
     /// How long a new connection may take for its TLS handshake.
     #[arg(long, value_name = "DURATION", env = "PYTORCHJOB_GUARD_HANDSHAKE_TIMEOUT", default_value = "10s", value_parser = deadline)]
     pub handshake_timeout: Duration,

@@ -8,7 +8,7 @@ use std::{
     mem,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use tracing_subscriber::{
@@ -57,7 +57,7 @@ impl Logging {
     pub(super) fn start(format: LogFormat) -> io::Result<Self> {
         let lines = Lines::default();
         let written = lines.clone();
-        thread::Builder::new().name("log".to_owned()).spawn(move || written.write_to(&mut io::stderr()))?;
+        thread::Builder::new().name("log".to_owned()).spawn(move || written.write_to(&mut io::stderr(), format))?;
         let logs =
             tracing_subscriber::fmt().with_writer(lines.clone()).with_max_level(LevelFilter::INFO).with_target(false);
         // Libraries have no say: what of theirs goes wrong comes back as an error, and is told once.
@@ -90,7 +90,7 @@ impl Lines {
     }
 
     /// Writes lines as they come, until the end is asked for.
-    fn write_to(&self, reader: &mut impl Write) {
+    fn write_to(&self, reader: &mut impl Write, format: LogFormat) {
         let mut taken = Vec::new();
         loop {
             let mut state = self.state();
@@ -110,7 +110,7 @@ impl Lines {
             // Whoever read the log may be gone: that is no reason to stop answering.
             let _ = reader.write_all(&taken);
             if lost > 0 {
-                let _ = writeln!(reader, "{lost} log lines are lost here: they were not read as fast as they came");
+                let _ = reader.write_all(lost_lines(lost, SystemTime::now(), format).as_bytes());
             }
             taken.clear();
             taken.shrink_to(ROOM_KEPT);
@@ -132,6 +132,18 @@ impl Lines {
     fn state(&self) -> MutexGuard<'_, State> {
         // Nothing can fail while the lock is held, so a poisoned one holds good lines all the same.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The line that stands for lines that are lost, as the other lines are written.
+fn lost_lines(lost: u64, now: SystemTime, format: LogFormat) -> String {
+    let now = humantime::format_rfc3339_micros(now);
+    let message = "log lines are lost: they were not read as fast as they came";
+    match format {
+        LogFormat::Text => format!("{now}  WARN {message} lost={lost}\n"),
+        LogFormat::Json => {
+            format!("{{\"timestamp\":\"{now}\",\"level\":\"WARN\",\"message\":\"{message}\",\"lost\":{lost}}}\n")
+        }
     }
 }
 
@@ -184,7 +196,7 @@ mod tests {
         let (took, taken) = channel();
         let lines = Lines::default();
         let written = lines.clone();
-        let thread = thread::spawn(move || written.write_to(&mut Slow { may_take, took }));
+        let thread = thread::spawn(move || written.write_to(&mut Slow { may_take, took }, LogFormat::Json));
 
         // Nobody reads yet.
         let line = [b'x'; 1023];
@@ -196,11 +208,23 @@ mod tests {
         thread.join().expect("it ends");
         let written: Vec<u8> = taken.iter().flatten().collect();
         let text = String::from_utf8(written).expect("text");
-        let kept = text.bytes().filter(|byte| *byte == b'x').count();
+        let (kept, last) = text.split_once('{').expect("a line of JSON after what is kept");
+        let kept = kept.len();
         assert!(kept <= 2 * MOST_WAITING, "{kept} bytes waited");
-        let lost: usize =
-            text.split(" log lines").next().map_or("", |text| text.trim_start_matches('x')).parse().expect("a number");
-        assert_eq!(lost + kept / line.len(), 3 * MOST_WAITING / line.len());
+        let last: serde_json::Value = serde_json::from_str(&format!("{{{last}")).expect("a line of JSON");
+        assert_eq!(last["level"], "WARN");
+        let dropped = last["lost"].as_u64().and_then(|lost| usize::try_from(lost).ok()).expect("a number");
+        assert_eq!(dropped + kept / line.len(), 3 * MOST_WAITING / line.len());
+    }
+
+    #[test]
+    fn says_what_it_lost_as_the_other_lines_are_written() {
+        let said = |format| lost_lines(7, SystemTime::UNIX_EPOCH, format);
+        let json: serde_json::Value = serde_json::from_str(&said(LogFormat::Json)).expect("JSON");
+        assert_eq!(json["timestamp"], "1970-01-01T00:00:00.000000Z");
+        let message = "log lines are lost: they were not read as fast as they came";
+        assert_eq!((&json["message"], &json["lost"]), (&message.into(), &7.into()));
+        assert_eq!(said(LogFormat::Text), format!("1970-01-01T00:00:00.000000Z  WARN {message} lost=7\n"));
     }
 
     #[test]
@@ -212,7 +236,7 @@ mod tests {
         lines.put(b"a\n");
         lines.put(b"b\n");
         let written = lines.clone();
-        let thread = thread::spawn(move || written.write_to(&mut Slow { may_take, took }));
+        let thread = thread::spawn(move || written.write_to(&mut Slow { may_take, took }, LogFormat::Json));
         lines.end(Duration::from_secs(10));
         thread.join().expect("it ends");
         assert_eq!(taken.iter().flatten().collect::<Vec<_>>(), b"a\nb\n");
@@ -225,7 +249,7 @@ mod tests {
         let lines = Lines::default();
         lines.put(b"a\n");
         let written = lines.clone();
-        let thread = thread::spawn(move || written.write_to(&mut Slow { may_take, took }));
+        let thread = thread::spawn(move || written.write_to(&mut Slow { may_take, took }, LogFormat::Json));
         lines.end(Duration::from_millis(10));
         drop(take);
         thread.join().expect("it ends");

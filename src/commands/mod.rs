@@ -19,6 +19,8 @@ mod registration;
 mod serve;
 mod test;
 
+pub use self::policy::policy_as_json;
+
 /// Runs the subcommand and maps what came of it to an exit code; what went wrong is on standard error.
 #[must_use]
 pub fn run(cli: Cli) -> ExitCode {

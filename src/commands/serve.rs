@@ -9,6 +9,7 @@ use crate::{
     admission::Policy,
     certificates::{self, CertificateError, Folder, Lifetimes, Local},
     cli::{ClusterArgs, ServeArgs},
+    policy_source,
     registration::ServiceName,
     server::{
         self, ClusterConfig, Config, Deadlines, Ending, Limits, ManagedCertificates, PolicySource, ServerError,
@@ -69,10 +70,10 @@ pub(super) fn run(args: ServeArgs) -> ExitCode {
 }
 
 fn serve(args: ServeArgs) -> Result<Ending, ServeError> {
-    let policy = policy_source(args.policy);
+    let policy = find_policy(args.policy)?;
     let cluster = cluster(args.cluster)?;
     let (tls, ca) = if cluster.as_ref().is_some_and(|cluster| cluster.certificates.is_some()) {
-        (TlsSource::Managed, None)
+        (TlsSource::Managed { client_ca: args.client_ca }, None)
     } else {
         let (files, ca) = tls_files(args.tls_cert, args.tls_key, args.client_ca)?;
         (TlsSource::Files(files), ca)
@@ -85,7 +86,7 @@ fn serve(args: ServeArgs) -> Result<Ending, ServeError> {
         limits: Limits {
             body_bytes: args.max_body_bytes,
             connections: args.max_connections,
-            in_flight: args.max_in_flight,
+            buffered_bytes: args.max_buffered_bytes,
         },
         deadlines: Deadlines {
             handshake: args.handshake_timeout,
@@ -101,15 +102,17 @@ fn serve(args: ServeArgs) -> Result<Ending, ServeError> {
     let workers = thread::available_parallelism().map_or(1, usize::from).min(MOST_WORKERS);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers)
-        // Only the reading of the TLS files and of the policy file blocks.
-        .max_blocking_threads(2)
+        // Large reviews are decided there, and the TLS files and the policy file are read.
+        .max_blocking_threads(server::large_decisions() + 2)
         .enable_all()
         .build()
         .map_err(ServeError::Runtime)?;
     let ending = runtime.block_on(async {
         let signals = Signals::install().map_err(ServeError::Signals)?;
         let bound = server::bind(config).await?;
-        info!(address = %bound.address(), admin = %bound.admin_address(), policy = bound.policy(), "serving");
+        let policy = bound.policy();
+        let (policy, digest) = (policy.name(), policy.digest());
+        info!(address = %bound.address(), admin = %bound.admin_address(), policy, digest, "serving");
         if let Some(ca) = ca {
             let url = format!("https://{}/validate", server::reachable(bound.address()));
             info!("try it: curl --cacert {} -H 'content-type: application/json' -d '{EXAMPLE}' {url}", ca.display());
@@ -121,9 +124,16 @@ fn serve(args: ServeArgs) -> Result<Ending, ServeError> {
     ending
 }
 
-/// The built-in policy of that name, else the file of that name.
-fn policy_source(name_or_file: String) -> PolicySource {
-    Policy::builtin(&name_or_file).map_or_else(|| PolicySource::File(PathBuf::from(name_or_file)), PolicySource::Fixed)
+/// The built-in policy of that name, else the file of that name. One that cannot be used ends the start before keys are
+/// made.
+fn find_policy(name_or_file: String) -> Result<PolicySource, ServeError> {
+    if let Some(policy) = Policy::builtin(&name_or_file) {
+        return Ok(PolicySource::Fixed(policy));
+    }
+    let file = PathBuf::from(name_or_file);
+    let contents = policy_source::read(&file).and_then(|contents| policy_source::of_file(&file, &contents));
+    contents.map_err(ServerError::Policy)?;
+    Ok(PolicySource::File(file))
 }
 
 /// What to look after in the cluster.
@@ -136,6 +146,7 @@ fn cluster(args: ClusterArgs) -> Result<Option<ClusterConfig>, ServeError> {
     let certificates = args.secret.filter(|_| args.manage_certs);
     Ok(Some(ClusterConfig {
         registration,
+        declared: args.declared.into(),
         service: args.service.map(|(namespace, name)| ServiceName { namespace, name }),
         conditions: args.manage_registration.then_some(args.registration_settle),
         certificates: certificates.map(|secret| ManagedCertificates { secret, lifetimes }),

@@ -1,7 +1,7 @@
 //! Probes and metrics over plain HTTP: `/livez`, `/readyz`, `/metrics`.
 //!
-//! One request a connection, and each under one deadline: whoever holds the port open cannot keep the kubelet out for
-//! long, and there is no state to keep.
+//! One request a connection, under short deadlines, and a newcomer takes the place of the oldest: a peer that holds the port open
+//! cannot keep the kubelet out, and there is no state to keep.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -14,50 +14,84 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Notify,
+    time::{sleep, timeout},
+};
 
 use super::{
     http::text,
-    listener::{Pauses, place},
+    listener::{Pauses, has_no_more_files, place},
+    metrics::ADMIN,
+    places::{Places, Seat},
     state::State,
+    watch::Watched,
 };
 
 const CONNECTIONS: usize = 64;
-const DEADLINE: Duration = Duration::from_secs(5);
+/// How long a request's headers may take, and then how long its answer.
+const DEADLINE: Duration = Duration::from_secs(1);
 const BUFFER: usize = 16 << 10;
 const OPENMETRICS: HeaderValue = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
 /// Serves for as long as the process lives.
 pub(super) async fn serve(listener: TcpListener, state: Arc<State>) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Arc::new(Places::new(CONNECTIONS));
     let mut pauses = Pauses::default();
     loop {
-        let place = place(&places).await;
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
             Err(error) => {
-                pauses.after(&error, "admin").await;
+                if has_no_more_files(&error)
+                    && let Some(closed) = places.close_longest_waiting()
+                {
+                    state.made_room(ADMIN, &closed);
+                }
+                pauses.after(&error, ADMIN).await;
                 continue;
             }
         };
         pauses.reset();
+        let mut place = place(&places, peer, ADMIN, &state).await;
         let state = Arc::clone(&state);
         tokio::spawn(async move {
-            let service = service_fn(|request| {
-                let response = answer(&state, &request);
-                async move { Ok::<_, Infallible>(response) }
-            });
-            let connection = http1::Builder::new()
-                .keep_alive(false)
-                .half_close(true)
-                .header_read_timeout(None)
-                .max_buf_size(BUFFER)
-                .serve_connection(TokioIo::new(stream), service);
-            // How it ended is the peer's business; that it ended is ours.
-            let _ = timeout(DEADLINE, connection).await;
-            drop(place);
+            let seat = Arc::clone(&place.seat);
+            tokio::select! {
+                biased;
+                () = place.needed() => {}
+                () = connection(stream, &seat, &state) => {}
+            }
         });
     }
+}
+
+/// Answers one request, under a deadline for each half of it.
+async fn connection(stream: TcpStream, seat: &Arc<Seat>, state: &State) {
+    seat.watch.shook_hands();
+    let asked = Notify::new();
+    let service = service_fn(|request| {
+        let mut watched = Watched::begin(Arc::clone(seat));
+        watched.decides();
+        let response = answer(state, &request);
+        watched.responds();
+        asked.notify_one();
+        async move { Ok::<_, Infallible>(response) }
+    });
+    let mut connection = http1::Builder::new()
+        .keep_alive(false)
+        .half_close(true)
+        .header_read_timeout(None)
+        .max_buf_size(BUFFER)
+        .serve_connection(TokioIo::new(stream), service);
+    // How it ended is the peer's business; that it ended is ours.
+    tokio::select! {
+        biased;
+        _ = &mut connection => return,
+        () = asked.notified() => {}
+        () = sleep(DEADLINE) => return,
+    }
+    let _ = timeout(DEADLINE, connection).await;
 }
 
 fn answer(state: &State, request: &Request<Incoming>) -> Response<Full<Bytes>> {
@@ -86,8 +120,13 @@ fn ready(state: &State) -> Response<Full<Bytes>> {
     let misfits = standing.misfits.iter().flatten();
     let misfits = misfits.map(|misfit| format!("\nwarning: updates get past the guard: {misfit}"));
     let problem = standing.problem.iter().map(|problem| format!("\nwarning: the CA is not kept: {problem}"));
-    let warnings = misfits.chain(problem);
-    text(StatusCode::OK, std::iter::once("ok".to_owned()).chain(warnings).collect::<String>())
+    let file = state.policy_problem();
+    let file = file.iter().map(|reason| {
+        format!("\nwarning: the policy file cannot be used, and the policy before stays in force: {reason}")
+    });
+    let policy = state.policy();
+    let ok = format!("ok\npolicy {}, digest {}", policy.name(), policy.digest());
+    text(StatusCode::OK, std::iter::once(ok).chain(misfits).chain(problem).chain(file).collect::<String>())
 }
 
 fn metrics(state: &State) -> Response<Full<Bytes>> {

@@ -1,6 +1,5 @@
 //! One log line for each review that somebody may ask about later. It names fields, never what they hold.
 
-use hyper::HeaderMap;
 use tracing::{info, warn};
 
 use super::trace::Parent;
@@ -9,8 +8,8 @@ use crate::admission::{Decision, Outcome};
 /// Longer than any name, uid or user that an API server lets through.
 const TEXT_BYTES: usize = 256;
 
-/// Logs a decision, unless it is one of the many that find nothing, with the trace that the request's headers name.
-pub(super) fn log(decision: &Decision<'_>, headers: &HeaderMap) {
+/// Logs a decision, unless it is one of the many that find nothing, with the trace that the request named.
+pub(super) fn log(decision: &Decision<'_>, parent: Option<Parent<'_>>) {
     if decision.outcome == Outcome::Allowed {
         return;
     }
@@ -23,10 +22,9 @@ pub(super) fn log(decision: &Decision<'_>, headers: &HeaderMap) {
     let operation = cut(&decision.operation);
     let subresource = cut(&decision.subresource);
     let dry_run = decision.dry_run;
-    let fields = decision.fields();
+    let fields = decision.violations.paths();
     let fields = fields.as_str();
     // Fields without a value are not written.
-    let parent = Parent::of(headers);
     let (trace_id, span_id) = (parent.map(|parent| parent.trace_id), parent.map(|parent| parent.span_id));
     match decision.outcome {
         Outcome::Allowed => {}

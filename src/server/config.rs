@@ -2,7 +2,11 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use crate::{admission::Policy, certificates::Lifetimes, registration::ServiceName};
+use crate::{
+    admission::Policy,
+    certificates::Lifetimes,
+    registration::{Declared, ServiceName},
+};
 
 /// Everything a server needs to know.
 #[derive(Debug)]
@@ -42,7 +46,10 @@ pub enum TlsSource {
     /// Files.
     Files(TlsFiles),
     /// The CA of [`ClusterConfig::certificates`], which must be given then.
-    Managed,
+    Managed {
+        /// The CAs of the clients that are let in, PEM, read again as well; without it everybody is.
+        client_ca: Option<PathBuf>,
+    },
 }
 
 /// What the guard looks after as a client of the API server.
@@ -52,6 +59,8 @@ pub struct ClusterConfig {
     pub registration: String,
     /// Its Service: webhooks of the configuration that lead elsewhere are not ours.
     pub service: Option<ServiceName>,
+    /// What the registration leaves out on purpose.
+    pub declared: Declared,
     /// Whether to keep the conditions in step with the policy, and how long all has to be quiet before they are loosened.
     pub conditions: Option<Duration>,
     /// The CA to keep and to sign with. Needs [`Self::service`].
@@ -85,8 +94,8 @@ pub struct Limits {
     pub body_bytes: usize,
     /// Open connections.
     pub connections: u32,
-    /// Requests whose bodies are in memory.
-    pub in_flight: u32,
+    /// Bytes of all requests' bodies, from the first byte to the decision. At least twice [`Self::body_bytes`].
+    pub buffered_bytes: usize,
 }
 
 /// How long a peer is waited for. Every await on a peer is under one of these.

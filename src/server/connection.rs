@@ -1,7 +1,7 @@
 //! One connection's life: the handshake, HTTP/1.1 or HTTP/2 as ALPN says, and an end that lets the peer read the last
 //! answer.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
 use hyper::{
     server::conn::{http1, http2},
@@ -18,9 +18,10 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use super::{
     http,
     metrics::HandshakeFailure,
+    places::{Place, Seat},
     shutdown::{Phase, reached},
     state::State,
-    watch::{Overdue, Watch, Watched},
+    watch::{Overdue, Waiting, WatchedStream},
 };
 
 /// Room for a request's headers, and the largest piece of a body that is read at once.
@@ -28,7 +29,19 @@ const HTTP1_BUFFER: usize = 64 << 10;
 const HTTP2_STREAMS: u32 = 64;
 const HTTP2_STREAM_WINDOW: u32 = 256 << 10;
 const HTTP2_CONNECTION_WINDOW: u32 = 1 << 20;
-const HTTP2_HEADERS: u32 = 32 << 10;
+/// The smallest that the protocol allows: a frame is read whole before anything is done with it.
+const HTTP2_FRAME: u32 = 16 << 10;
+/// An API server sends a few hundred bytes. A header block that goes on in more CONTINUATION frames than this takes ends the connection.
+const HTTP2_HEADERS: u32 = 16 << 10;
+/// What HPACK may keep for the connection's life: the protocol's default, which clients count on before they have read our settings.
+const HTTP2_HEADER_TABLE: u32 = 4 << 10;
+/// Streams that the peer reset before they were begun (rapid reset). More of them end the connection.
+const HTTP2_RESETS_BY_PEER: usize = 20;
+/// Streams that we reset because the peer broke the protocol. More of them end the connection. One that is refused for being one too
+/// many is not among them.
+const HTTP2_RESETS_BY_US: usize = 128;
+/// What is buffered of one answer before the peer lets it be sent. A denial has some kilobytes.
+const HTTP2_SEND_BUFFER: usize = 64 << 10;
 /// An HTTP/2 peer that is gone does not answer a ping.
 const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(30);
 const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(10);
@@ -43,20 +56,32 @@ const HEADERS_TOO_SLOW: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\n\
     the headers were not sent in time\n";
 
-/// Serves one connection to its end.
-pub(super) async fn serve(stream: TcpStream, state: &Arc<State>) {
-    let Ok(shaken) = timeout(state.deadlines.handshake, handshake(stream, state)).await else {
-        state.metrics.handshake_failed(HandshakeFailure::Timeout);
-        return;
+/// Serves one connection to its end, or until its place is needed for another.
+pub(super) async fn serve(stream: TcpStream, mut place: Place, state: &Arc<State>) {
+    let seat = Arc::clone(&place.seat);
+    let shaken = tokio::select! {
+        biased;
+        () = place.needed() => return,
+        shaken = timeout(state.deadlines.handshake, handshake(stream, state)) => shaken,
     };
-    match shaken {
-        Ok(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2") => http2(tls, state).await,
-        Ok(tls) => http1(tls, state).await,
-        Err(failure) => state.metrics.handshake_failed(failure),
-    }
+    let (reason, error) = match shaken {
+        Ok(Ok(tls)) => {
+            seat.watch.shook_hands();
+            if tls.get_ref().1.alpn_protocol() == Some(b"h2") {
+                http2(tls, place, state).await;
+            } else {
+                http1(tls, place, state).await;
+            }
+            return;
+        }
+        Ok(Err((reason, error))) => (reason, error),
+        Err(_) => (HandshakeFailure::Timeout, "the handshake was not completed in time".to_owned()),
+    };
+    state.metrics.handshake_failed(reason);
+    state.seldom.handshake_failed(seat.peer, reason, &error);
 }
 
-async fn handshake(mut stream: TcpStream, state: &State) -> Result<TlsStream<TcpStream>, HandshakeFailure> {
+async fn handshake(mut stream: TcpStream, state: &State) -> Result<TlsStream<TcpStream>, (HandshakeFailure, String)> {
     // Every TLS connection begins with a handshake record, which no HTTP method does.
     let mut first = [0; 1];
     if matches!(stream.peek(&mut first).await, Ok(1)) && first[0].is_ascii_uppercase() {
@@ -64,50 +89,77 @@ async fn handshake(mut stream: TcpStream, state: &State) -> Result<TlsStream<Tcp
         let _ = stream.write_all(PLAIN_HTTP).await;
         let _ = stream.shutdown().await;
         discard(stream, LINGER).await;
-        return Err(HandshakeFailure::PlainHttp);
+        return Err((HandshakeFailure::PlainHttp, "the peer speaks plain HTTP".to_owned()));
     }
-    TlsAcceptor::from(state.tls()).accept(stream).await.map_err(|_| HandshakeFailure::Tls)
+    let accepted = TlsAcceptor::from(state.tls()).accept(stream).await;
+    accepted.map_err(|error| (HandshakeFailure::Tls, error.to_string()))
 }
 
-async fn http1(tls: TlsStream<TcpStream>, state: &Arc<State>) {
-    let watch = Arc::new(Watch::new());
+async fn http1(tls: TlsStream<TcpStream>, mut place: Place, state: &Arc<State>) {
+    let seat = Arc::clone(&place.seat);
     let service = {
-        let (state, watch) = (Arc::clone(state), Arc::clone(&watch));
-        service_fn(move |request| http::serve(Arc::clone(&state), Arc::clone(&watch), request))
+        let (state, seat) = (Arc::clone(state), Arc::clone(&seat));
+        service_fn(move |request| http::serve(Arc::clone(&state), Arc::clone(&seat), request))
     };
     let mut connection = http1::Builder::new()
         // The watch tells idle connections from slow headers; hyper's one timer cannot.
         .header_read_timeout(None)
-        // Whoever closes its side after the request still gets the answer.
+        // A peer that closes its side after the request still gets the answer.
         .half_close(true)
         .max_buf_size(HTTP1_BUFFER)
-        .serve_connection(TokioIo::new(Watched::new(tls, Arc::clone(&watch))), service);
+        .serve_connection(TokioIo::new(WatchedStream::new(tls, Arc::clone(&seat))), service);
 
     let mut phases = state.phase.subscribe();
+    let mut is_closing = false;
     let mut told = false;
     let overdue = loop {
         tokio::select! {
             biased;
+            () = place.needed() => {
+                if seat.watch.waiting() != Some(Waiting::Idle) {
+                    return;
+                }
+                break None;
+            }
             // How it ended is the peer's business: it is closed now.
             _ = &mut connection => break None,
-            () = reached(&mut phases, Phase::Closing), if !told => {
+            () = reached(&mut phases, Phase::Closing), if !is_closing => is_closing = true,
+            () = answered(&seat), if is_closing && !told => {
                 told = true;
                 std::pin::Pin::new(&mut connection).graceful_shutdown();
             }
-            overdue = watch.overdue(&state.deadlines, || state.is_crowded()) => break Some(overdue),
+            overdue = seat.watch.overdue(&state.deadlines) => break Some(overdue),
         }
     };
+    seat.watch.ends();
     let mut tls = connection.into_parts().io.into_inner().into_inner();
-    let linger = if watch.left_body_unread() { state.deadlines.body } else { LINGER };
-    // However it ends, it ends; the place is free afterwards.
-    let _ = timeout(LINGER, async {
-        if overdue == Some(Overdue::Headers) {
-            tls.write_all(HEADERS_TOO_SLOW).await?;
+    let linger = if seat.watch.left_body_unread() { state.deadlines.body } else { LINGER };
+    let goodbye = async {
+        // However it ends, it ends; the place is free afterwards.
+        let _ = timeout(LINGER, async {
+            if overdue == Some(Overdue::Headers) {
+                tls.write_all(HEADERS_TOO_SLOW).await?;
+            }
+            tls.shutdown().await
+        })
+        .await;
+        discard(tls.into_inner().0, linger).await;
+    };
+    farewell(&mut place, state, goodbye).await;
+}
+
+/// Says goodbye until the place is needed. Where it is needed already, a few goodbyes at a time are still said.
+async fn farewell(place: &mut Place, state: &State, goodbye: impl Future<Output = ()>) {
+    if place.is_lost() {
+        let Ok(_permit) = state.farewells.try_acquire() else { return };
+        goodbye.await;
+    } else {
+        tokio::select! {
+            biased;
+            () = place.needed() => {}
+            () = goodbye => {}
         }
-        tls.shutdown().await
-    })
-    .await;
-    discard(tls.into_inner().0, linger).await;
+    }
 }
 
 /// Throws away what the peer still sends until it closes its side. To close with bytes unread would reset the
@@ -116,11 +168,16 @@ async fn discard(stream: TcpStream, linger: Duration) {
     let _ = timeout(linger, tokio::io::copy(&mut stream.take(LINGER_BYTES), &mut tokio::io::sink())).await;
 }
 
-async fn http2(tls: TlsStream<TcpStream>, state: &Arc<State>) {
-    let watch = Arc::new(Watch::new());
+/// Returns once the peer took an answer. It must be asked again whenever the connection did something.
+async fn answered(seat: &Seat) {
+    poll_fn(|_| if seat.watch.is_answered() { Poll::Ready(()) } else { Poll::Pending }).await;
+}
+
+async fn http2(tls: TlsStream<TcpStream>, mut place: Place, state: &Arc<State>) {
+    let seat = Arc::clone(&place.seat);
     let service = {
-        let (state, watch) = (Arc::clone(state), Arc::clone(&watch));
-        service_fn(move |request| http::serve(Arc::clone(&state), Arc::clone(&watch), request))
+        let (state, seat) = (Arc::clone(state), Arc::clone(&seat));
+        service_fn(move |request| http::serve(Arc::clone(&state), Arc::clone(&seat), request))
     };
     let mut connection = std::pin::pin!(
         http2::Builder::new(TokioExecutor::new())
@@ -128,7 +185,12 @@ async fn http2(tls: TlsStream<TcpStream>, state: &Arc<State>) {
             .max_concurrent_streams(HTTP2_STREAMS)
             .initial_stream_window_size(HTTP2_STREAM_WINDOW)
             .initial_connection_window_size(HTTP2_CONNECTION_WINDOW)
+            .max_frame_size(HTTP2_FRAME)
             .max_header_list_size(HTTP2_HEADERS)
+            .header_table_size(HTTP2_HEADER_TABLE)
+            .max_pending_accept_reset_streams(HTTP2_RESETS_BY_PEER)
+            .max_local_error_reset_streams(HTTP2_RESETS_BY_US)
+            .max_send_buf_size(HTTP2_SEND_BUFFER)
             .keep_alive_interval(HTTP2_PING_INTERVAL)
             .keep_alive_timeout(HTTP2_PING_TIMEOUT)
             .serve_connection(TokioIo::new(tls), service)
@@ -137,24 +199,34 @@ async fn http2(tls: TlsStream<TcpStream>, state: &Arc<State>) {
     let mut phases = state.phase.subscribe();
     // A connection made while the server drains is needed: it goes with the listener.
     let goes_at = if state.is_draining() { Phase::Closing } else { Phase::Draining };
+    let mut goes = false;
     let mut told = false;
     loop {
         tokio::select! {
             biased;
+            () = place.needed() => {
+                if seat.watch.waiting() != Some(Waiting::Idle) {
+                    return;
+                }
+                break;
+            }
             _ = connection.as_mut() => return,
-            () = reached(&mut phases, goes_at), if !told => {
+            () = reached(&mut phases, goes_at), if !goes => goes = true,
+            // A request may be on its way.
+            () = answered(&seat), if goes && !told => {
                 told = true;
                 connection.as_mut().graceful_shutdown();
             }
-            _ = watch.overdue(&state.deadlines, || state.is_crowded()) => {
-                if told {
-                    return;
-                }
-                connection.as_mut().graceful_shutdown();
-                // A peer that neither reads nor answers would never let it end.
-                let _ = timeout(LINGER, connection.as_mut()).await;
-                return;
-            }
+            _ = seat.watch.overdue(&state.deadlines) => break,
         }
+    }
+    if !told {
+        connection.as_mut().graceful_shutdown();
+        seat.watch.ends();
+        // A peer that neither reads nor answers would never let it end.
+        let goodbye = async {
+            let _ = timeout(LINGER, connection.as_mut()).await;
+        };
+        farewell(&mut place, state, goodbye).await;
     }
 }

@@ -1,6 +1,6 @@
 //! From a request to a response: what the contract calls protocol errors, and the way to the core and back.
 
-use std::{borrow::Cow, convert::Infallible, sync::Arc, time::Duration};
+use std::{borrow::Cow, convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use http_body_util::Full;
 use hyper::{
@@ -8,15 +8,17 @@ use hyper::{
     body::{Body as _, Bytes, Incoming},
     header::{ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER},
 };
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 use super::{
-    audit,
     body::{self, BodyError},
-    metrics::Held,
+    decide::Undecided,
+    metrics::{Held, WEBHOOK},
+    places::Seat,
     state::State,
     timeout as asked_timeout,
-    watch::Watch,
+    trace::Parent,
+    watch::{Waiting, Watched},
 };
 use crate::admission;
 
@@ -42,30 +44,67 @@ enum Refusal {
     TooLarge(usize),
     #[error("the body was not sent within {} ms", .0.as_millis())]
     TooSlow(Duration),
-    #[error("too many requests are being answered; try again")]
+    #[error("there is no room for the body; try again")]
     Busy,
+    #[error("the review could not be decided within {} ms; try again", .0.as_millis())]
+    TooLate(Duration),
     #[error("the body could not be read: {0}")]
     Broken(hyper::Error),
     #[error(transparent)]
     NotAReview(admission::NotAReview),
 }
 
+/// The most requests that wait for their peers, where connections are few: each costs some kilobytes. More of them can only be HTTP/2
+/// streams that are left open.
+const MOST_OPEN: i64 = 4096;
+
+/// A request that is open, and counts as such. It is kept with its answer's bytes until the peer took them.
+struct Open {
+    watched: Watched,
+    _open: Held,
+}
+
+impl Open {
+    fn begin(state: &State, seat: Arc<Seat>) -> Self {
+        let (open, number) = Held::counted(&state.metrics.requests_open);
+        if number > MOST_OPEN.max(2 * i64::from(state.limits.connections))
+            && let Some(closed) = state.connections.close_heaviest()
+        {
+            state.made_room(WEBHOOK, &closed);
+        }
+        Self { watched: Watched::begin(seat), _open: open }
+    }
+}
+
+/// The bytes of an answer.
+struct Answer {
+    bytes: Vec<u8>,
+    _open: Open,
+}
+
+impl AsRef<[u8]> for Answer {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 /// Answers one request.
 pub(super) async fn serve(
     state: Arc<State>,
-    watch: Arc<Watch>,
+    seat: Arc<Seat>,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
-    let _busy = watch.request();
+    let mut open = Open::begin(&state, Arc::clone(&seat));
     let version = request.version();
     let has_body = !request.body().is_end_stream();
-    let mut response = match review(&state, request).await {
-        Ok(answer) => json(answer),
+    let (mut response, bytes) = match review(&state, request, &mut open).await {
+        Ok(answer) => (json(), answer),
         Err(refusal) => {
             let unread = has_body && refusal.leaves_body_unread();
             if unread {
-                watch.leaves_body_unread();
+                seat.watch.leaves_body_unread();
             }
+            refusal.note(&state, seat.peer);
             refusal.into_response(unread && version <= Version::HTTP_11)
         }
     };
@@ -73,10 +112,11 @@ pub(super) async fn serve(
         response.headers_mut().insert(CONNECTION, CLOSE);
     }
     state.metrics.responded(response.status().as_u16());
-    Ok(response)
+    open.watched.responds();
+    Ok(response.map(|()| Full::new(Bytes::from_owner(Answer { bytes, _open: open }))))
 }
 
-async fn review(state: &State, request: Request<Incoming>) -> Result<Vec<u8>, Refusal> {
+async fn review(state: &Arc<State>, request: Request<Incoming>, open: &mut Open) -> Result<Vec<u8>, Refusal> {
     if request.uri().path() != PATH {
         return Err(Refusal::Path);
     }
@@ -93,27 +133,28 @@ async fn review(state: &State, request: Request<Incoming>) -> Result<Vec<u8>, Re
     if request.body().size_hint().lower() > limit as u64 {
         return Err(Refusal::TooLarge(limit));
     }
-    let deadline = request
+    let time = request
         .uri()
         .query()
         .and_then(asked_timeout::asked)
         .map_or(state.deadlines.body, |asked| asked.min(state.deadlines.body));
-
-    let _permit = state.in_flight.try_acquire().map_err(|_| Refusal::Busy)?;
-    let _held = Held::new(&state.metrics.in_flight);
-    let (head, body) = request.into_parts();
-    let body = match timeout(deadline, body::read(body, limit, &state.bodies)).await {
+    let deadline = Instant::now() + time;
+    // The headers are not kept while the body is waited for.
+    let traceparent = Parent::header(request.headers());
+    let body = request.into_body();
+    let body = match timeout_at(deadline, body::read(body, limit, &state.bodies)).await {
         Ok(Ok(body)) => body,
         Ok(Err(BodyError::TooLarge)) => return Err(Refusal::TooLarge(limit)),
+        Ok(Err(BodyError::NoRoom)) => return Err(Refusal::Busy),
         Ok(Err(BodyError::Broken(error))) => return Err(Refusal::Broken(error)),
-        Err(_) => return Err(Refusal::TooSlow(deadline)),
+        Err(_) => return Err(Refusal::TooSlow(time)),
     };
-
-    let begun = Instant::now();
-    let answer = admission::answer(&body, &state.policy()).map_err(Refusal::NotAReview)?;
-    state.metrics.decided(&answer.decision, begun.elapsed());
-    audit::log(&answer.decision, &head.headers);
-    Ok(answer.body)
+    open.watched.decides();
+    let _held = Held::new(&state.metrics.in_flight);
+    state.deciders.decide(state, body, traceparent, deadline).await.map_err(|undecided| match undecided {
+        Undecided::NotAReview(error) => Refusal::NotAReview(error),
+        Undecided::TooLate => Refusal::TooLate(time),
+    })
 }
 
 /// Whether the body is declared as JSON; parameters such as a charset make no difference.
@@ -129,20 +170,26 @@ fn is_encoded(headers: &HeaderMap) -> bool {
     headers.get_all(CONTENT_ENCODING).iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
-fn json(body: Vec<u8>) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+fn json() -> Response<()> {
+    let mut response = Response::new(());
     response.headers_mut().insert(CONTENT_TYPE, JSON);
     response
 }
 
 /// A response of one line of text.
 pub(super) fn text(status: StatusCode, line: impl Into<Cow<'static, str>>) -> Response<Full<Bytes>> {
+    let (response, line) = plain(status, line);
+    response.map(|()| Full::new(Bytes::from(line)))
+}
+
+/// The head and the bytes of a response of one line of text.
+fn plain(status: StatusCode, line: impl Into<Cow<'static, str>>) -> (Response<()>, Vec<u8>) {
     let mut line = line.into().into_owned();
     line.push('\n');
-    let mut response = Response::new(Full::new(Bytes::from(line)));
+    let mut response = Response::new(());
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, TEXT);
-    response
+    (response, line.into_bytes())
 }
 
 impl Refusal {
@@ -153,7 +200,7 @@ impl Refusal {
             Self::ContentType | Self::ContentEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
-            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::TooLate(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Broken(_) | Self::NotAReview(_) => StatusCode::BAD_REQUEST,
         }
     }
@@ -161,7 +208,7 @@ impl Refusal {
     fn header(&self) -> Option<(HeaderName, HeaderValue)> {
         match self {
             Self::Method => Some((ALLOW, HeaderValue::from_static("POST"))),
-            Self::Busy => Some((RETRY_AFTER, HeaderValue::from_static("1"))),
+            Self::Busy | Self::TooLate(_) => Some((RETRY_AFTER, HeaderValue::from_static("1"))),
             Self::ContentEncoding => {
                 Some((HeaderName::from_static("accept-encoding"), HeaderValue::from_static("identity")))
             }
@@ -170,18 +217,37 @@ impl Refusal {
     }
 
     fn leaves_body_unread(&self) -> bool {
-        !matches!(self, Self::NotAReview(_))
+        !matches!(self, Self::NotAReview(_) | Self::TooLate(_))
     }
 
-    fn into_response(self, close: bool) -> Response<Full<Bytes>> {
-        let mut response = text(self.status(), one_line(&self.to_string()));
+    /// Counts and logs it, for an alert about it to be acted on.
+    fn note(&self, state: &State, peer: SocketAddr) {
+        let kind = match self {
+            Self::Busy => {
+                state.metrics.closed_to_make_room(WEBHOOK, Waiting::Body);
+                return state.seldom.body_gave_way(peer);
+            }
+            Self::TooLate(_) => return,
+            Self::Path => "path",
+            Self::Method => "method",
+            Self::ContentType | Self::ContentEncoding => "content type",
+            Self::TooLarge(_) => "too large",
+            Self::TooSlow(_) => "too slow",
+            Self::Broken(_) => "broken",
+            Self::NotAReview(_) => "no review",
+        };
+        state.seldom.bad_request(peer, self.status().as_u16(), kind, &one_line(&self.to_string()));
+    }
+
+    fn into_response(self, close: bool) -> (Response<()>, Vec<u8>) {
+        let (mut response, line) = plain(self.status(), one_line(&self.to_string()));
         if let Some((name, value)) = self.header() {
             response.headers_mut().insert(name, value);
         }
         if close {
             response.headers_mut().insert(CONNECTION, CLOSE);
         }
-        response
+        (response, line)
     }
 }
 

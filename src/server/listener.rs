@@ -1,21 +1,23 @@
-//! Accepting connections: no more than there are places for, and not in a hot loop when the system has none left.
+//! Accepting connections: all of them at once, each in the place of another where there is none left, and not in a hot loop when the
+//! system has nothing left.
 
 use std::{
     io,
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::sleep,
+    time::{sleep, timeout},
 };
 use tracing::warn;
 
 use super::{
     connection,
-    metrics::Held,
+    metrics::{Held, WEBHOOK},
+    places::{Place, Places},
     shutdown::{Phase, reached},
     state::State,
 };
@@ -23,6 +25,8 @@ use super::{
 /// The pause after a failure such as too many open files, which only time can mend.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How long a connection without a place waits until it looks for one again.
+const NEXT_TRY: Duration = Duration::from_millis(5);
 /// A listener that fails fails often; say so only now and then.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -41,53 +45,81 @@ pub(super) async fn serve(listener: TcpListener, state: Arc<State>) {
     loop {
         let accepted = tokio::select! {
             biased;
-            () = reached(&mut phases, Phase::Closing) => return,
-            accepted = next(&listener, &state) => accepted,
+            () = reached(&mut phases, Phase::Closing) => break,
+            accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, place)) => {
+            Ok((stream, peer)) => {
                 pauses.reset();
-                let state = Arc::clone(&state);
-                tokio::spawn(async move {
-                    let _open = Held::new(&state.metrics.connections_open);
-                    connection::serve(stream, &state).await;
-                    drop(place);
-                });
+                admit(stream, peer, &state).await;
             }
             Err(error) => {
                 state.metrics.accept_errors.inc();
+                if has_no_more_files(&error)
+                    && let Some(closed) = state.connections.close_longest_waiting()
+                {
+                    state.made_room(WEBHOOK, &closed);
+                }
                 tokio::select! {
-                    () = reached(&mut phases, Phase::Closing) => return,
-                    () = pauses.after(&error, "webhook") => {}
+                    () = reached(&mut phases, Phase::Closing) => break,
+                    () = pauses.after(&error, WEBHOOK) => {}
                 }
             }
         }
     }
-}
-
-/// The next connection, once there is a place for it. Until then it waits in the system's queue, where it costs nothing.
-async fn next(listener: &TcpListener, state: &State) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let place = if let Ok(place) = Arc::clone(&state.connections).try_acquire_owned() {
-        place
-    } else {
-        state.set_crowded(true);
-        let place = place(&state.connections).await;
-        state.set_crowded(false);
-        place
-    };
-    let (stream, _) = listener.accept().await?;
-    // An answer is one write; waiting for more to send with it only delays it.
-    stream.set_nodelay(true)?;
-    Ok((stream, place))
-}
-
-/// Waits for a place.
-pub(super) async fn place(places: &Arc<Semaphore>) -> OwnedSemaphorePermit {
-    match Arc::clone(places).acquire_owned().await {
-        Ok(place) => place,
-        // Nobody closes the semaphore; if somebody did there would be no places any more.
-        Err(_) => std::future::pending().await,
+    // To close it now would reset those that the system has accepted already.
+    let Ok(listener) = listener.into_std() else { return };
+    loop {
+        match listener.accept() {
+            Ok((stream, peer)) => {
+                if stream.set_nonblocking(true).is_ok()
+                    && let Ok(stream) = TcpStream::from_std(stream)
+                {
+                    admit(stream, peer, &state).await;
+                }
+            }
+            // Of one that is gone already.
+            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => {}
+            Err(_) => return,
+        }
     }
+}
+
+/// Serves the connection as soon as it has a place.
+async fn admit(stream: TcpStream, peer: SocketAddr, state: &Arc<State>) {
+    // An answer is one write; waiting for more to send with it only delays it. Where that fails the peer is gone.
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let place = place(&state.connections, peer, WEBHOOK, state).await;
+    let state = Arc::clone(state);
+    tokio::spawn(async move {
+        let _open = Held::new(&state.metrics.connections_open);
+        connection::serve(stream, place, &state).await;
+    });
+}
+
+/// Takes a place. Only where every connection is about to be answered, it waits.
+pub(super) async fn place(places: &Arc<Places>, peer: SocketAddr, listener: &'static str, state: &State) -> Place {
+    // A listener on all addresses of both families sees those of the older one in the form of the newer.
+    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+    loop {
+        if let Some((place, made_room)) = places.take(peer) {
+            if let Some(closed) = made_room {
+                state.made_room(listener, &closed);
+            }
+            return place;
+        }
+        // One is free once a connection ends, and can be taken once an answer is given, which nobody tells.
+        let _ = timeout(NEXT_TRY, places.freed()).await;
+    }
+}
+
+/// True if the process or the system has too many open files.
+pub(super) fn has_no_more_files(error: &io::Error) -> bool {
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
 }
 
 /// How long to wait after failures in a row.

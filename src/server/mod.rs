@@ -7,13 +7,17 @@
 mod admin;
 mod audit;
 mod body;
+mod clients;
 mod cluster;
 mod config;
 mod connection;
+mod decide;
 mod http;
 mod listener;
 mod metrics;
+mod places;
 mod reload;
+mod seldom;
 mod shutdown;
 mod state;
 mod timeout;
@@ -36,13 +40,14 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use crate::policy_source::SourceError;
+use crate::{admission::Policy, policy_source::SourceError};
 
 pub use cluster::ClusterError;
 use cluster::{Caretaker, Gate, Standing};
 pub use config::{ClusterConfig, Config, Deadlines, Limits, ManagedCertificates, PolicySource, TlsFiles, TlsSource};
+pub use decide::large_decisions;
 use metrics::Metrics;
-use reload::{PolicyReloader, TlsReloader};
+use reload::{ClientCaReloader, PolicyReloader, TlsReloader};
 use shutdown::Phase;
 pub use shutdown::{Signal, Signals};
 use state::State;
@@ -73,6 +78,14 @@ pub enum ServerError {
         /// Why.
         source: io::Error,
     },
+    /// The budget is smaller than what it is for.
+    #[error("--max-buffered-bytes {buffered_bytes}: expected at least twice --max-body-bytes, {body_bytes}")]
+    Budget {
+        /// The budget.
+        buffered_bytes: usize,
+        /// The largest body.
+        body_bytes: usize,
+    },
     /// A part of the server that never ends did.
     #[error("the {part} ended, which it never should: {source}")]
     Broke {
@@ -90,6 +103,7 @@ pub struct Bound {
     listener: TcpListener,
     admin_listener: TcpListener,
     tls_reloader: Option<TlsReloader>,
+    client_ca_reloader: Option<ClientCaReloader>,
     policy_reloader: Option<PolicyReloader>,
     caretaker: Option<Caretaker>,
     gate: Option<Arc<Gate>>,
@@ -109,6 +123,10 @@ pub enum Ending {
 
 /// Reads the policy and the keys, and takes the ports.
 pub async fn bind(config: Config) -> Result<Bound, ServerError> {
+    let Limits { buffered_bytes, body_bytes, .. } = config.limits;
+    if buffered_bytes / 2 < body_bytes {
+        return Err(ServerError::Budget { buffered_bytes, body_bytes });
+    }
     let (policy_reloader, policy) = match config.policy {
         PolicySource::Fixed(policy) => (None, policy),
         PolicySource::File(path) => {
@@ -118,24 +136,31 @@ pub async fn bind(config: Config) -> Result<Bound, ServerError> {
     };
     let gate = Arc::new(Gate::new());
     let keeps_conditions = config.cluster.as_ref().is_some_and(|cluster| cluster.conditions.is_some());
+    let (client_ca_reloader, client_ca) = match &config.tls {
+        TlsSource::Managed { client_ca: Some(file) } => {
+            let (reloader, client_ca) = ClientCaReloader::start(file.clone())?;
+            (Some(reloader), Some(client_ca))
+        }
+        _ => (None, None),
+    };
     let caretaker = match config.cluster {
-        Some(cluster) => Some(Caretaker::new(cluster, Arc::clone(&gate)).await?),
+        Some(cluster) => Some(Caretaker::new(cluster, Arc::clone(&gate), client_ca).await?),
         None => None,
     };
-    let is_managed = matches!(config.tls, TlsSource::Managed);
+    let is_managed = matches!(config.tls, TlsSource::Managed { .. });
     let (tls_reloader, identity) = match config.tls {
         TlsSource::Files(files) => {
-            let (reloader, identity) = TlsReloader::start(files)?;
+            let (reloader, identity) = TlsReloader::start(files, caretaker.as_ref().map(Caretaker::certificate))?;
             (Some(reloader), identity)
         }
-        TlsSource::Managed => {
+        TlsSource::Managed { .. } => {
             let stand_in = caretaker.as_ref().map(Caretaker::stand_in).transpose()?.flatten();
             (None, stand_in.ok_or(ServerError::NoCertificate)?)
         }
     };
     let (listener, address) = listen("--listen", config.listen).await?;
     let (admin_listener, admin_address) = listen("--admin-listen", config.admin_listen).await?;
-    let metrics = Metrics::new(policy.name(), caretaker.is_some());
+    let metrics = Metrics::new(&policy, caretaker.is_some());
     let standing = if caretaker.is_some() { Standing::unknown() } else { Standing::alone() };
     let state = State::new(config.limits, config.deadlines, policy, identity.config, standing, metrics);
     state.metrics.serves(identity.validity);
@@ -149,6 +174,7 @@ pub async fn bind(config: Config) -> Result<Bound, ServerError> {
         listener,
         admin_listener,
         tls_reloader,
+        client_ca_reloader,
         policy_reloader,
         caretaker,
         gate: keeps_conditions.then_some(gate),
@@ -191,10 +217,10 @@ impl Bound {
         self.admin_address
     }
 
-    /// The name of the policy in force.
+    /// The policy in force.
     #[must_use]
-    pub fn policy(&self) -> String {
-        self.state.policy().name().to_owned()
+    pub fn policy(&self) -> Arc<Policy> {
+        self.state.policy()
     }
 
     /// Serves until a signal, then drains: not ready at once, still answering for the shutdown delay, then closed, and
@@ -203,6 +229,7 @@ impl Bound {
         let state = Arc::clone(&self.state);
         let mut admin = tokio::spawn(admin::serve(self.admin_listener, Arc::clone(&state)));
         let mut tls = spawn(self.tls_reloader.map(|reloader| reloader.run(Arc::clone(&state))));
+        let mut clients = spawn(self.client_ca_reloader.map(|reloader| reloader.run(Arc::clone(&state))));
         let mut policy = spawn(self.policy_reloader.map(|reloader| reloader.run(Arc::clone(&state), self.gate)));
         let own_address = reachable(self.address);
         let mut cluster = spawn(self.caretaker.map(|caretaker| caretaker.run(own_address, Arc::clone(&state))));
@@ -213,6 +240,7 @@ impl Bound {
             never = state.bodies.tidy() => match never {},
             Err(source) = &mut admin => return Err(ServerError::Broke { part: "admin port", source }),
             Err(source) = &mut tls => return Err(ServerError::Broke { part: "watch on the TLS files", source }),
+            Err(source) = &mut clients => return Err(ServerError::Broke { part: "watch on the client CAs", source }),
             Err(source) = &mut policy => return Err(ServerError::Broke { part: "watch on the policy file", source }),
             Err(source) = &mut cluster => return Err(ServerError::Broke { part: "watch on the cluster", source }),
             Err(source) = &mut accept => return Err(ServerError::Broke { part: "listener", source }),
@@ -261,10 +289,9 @@ pub fn reachable(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// Waits until the listener is gone and every connection has given its place back.
+/// Waits until every connection that was accepted is done.
 async fn drained(state: &State, accept: &mut JoinHandle<()>) {
     // A listener that panicked is gone as well.
     let _ = accept.await;
-    // Nobody closes the semaphore; an error would mean that there are no connections to wait for.
-    let _ = state.connections.acquire_many(state.limits.connections).await;
+    state.connections.all_free().await;
 }

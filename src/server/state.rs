@@ -10,32 +10,40 @@ use tokio::sync::{Semaphore, watch};
 use tracing::{info, warn};
 
 use super::{
-    body::Pool,
+    body::Bodies,
     cluster::Standing,
     config::{Deadlines, Limits},
+    decide::Deciders,
     metrics::Metrics,
+    places::{MadeRoom, Places},
+    seldom::Seldom,
     shutdown::Phase,
 };
 use crate::admission::Policy;
+
+const FAREWELLS: usize = 64;
 
 /// What all connections share.
 pub(super) struct State {
     pub(super) limits: Limits,
     pub(super) deadlines: Deadlines,
     pub(super) metrics: Metrics,
-    /// A permit for each connection.
-    pub(super) connections: Arc<Semaphore>,
-    /// A permit for each request whose body is held.
-    pub(super) in_flight: Semaphore,
-    pub(super) bodies: Pool,
+    /// A place for each connection to the webhook.
+    pub(super) connections: Arc<Places>,
+    /// A permit for each connection that says goodbye although its place is taken.
+    pub(super) farewells: Semaphore,
+    pub(super) bodies: Arc<Bodies>,
+    pub(super) deciders: Deciders,
+    pub(super) seldom: Seldom,
     pub(super) phase: watch::Sender<Phase>,
     /// The same as `phase` being past serving, for a look at every response.
     draining: AtomicBool,
-    crowded: AtomicBool,
     tls: Swap<ServerConfig>,
     /// Whether there is a certificate that callers can trust.
     has_certificate: watch::Sender<bool>,
     policy: Swap<Policy>,
+    /// Why the policy file on disk cannot be used.
+    policy_problem: Swap<Option<String>>,
     standing: Swap<Standing>,
 }
 
@@ -51,16 +59,18 @@ impl State {
         Self {
             limits,
             deadlines,
+            connections: Arc::new(Places::new(limits.connections as usize)),
+            farewells: Semaphore::new(FAREWELLS),
+            bodies: Arc::new(Bodies::new(limits.buffered_bytes, metrics.buffered_bytes.clone())),
+            deciders: Deciders::new(&limits),
+            seldom: Seldom::default(),
             metrics,
-            connections: Arc::new(Semaphore::new(limits.connections as usize)),
-            in_flight: Semaphore::new(limits.in_flight as usize),
-            bodies: Pool::default(),
             phase: watch::Sender::new(Phase::Serving),
             draining: AtomicBool::new(false),
-            crowded: AtomicBool::new(false),
             tls: Swap::new(tls),
             has_certificate: watch::Sender::new(true),
             policy: Swap::new(Arc::new(policy)),
+            policy_problem: Swap::new(Arc::new(None)),
             standing: Swap::new(Arc::new(standing)),
         }
     }
@@ -126,6 +136,15 @@ impl State {
         self.policy.set(Arc::new(policy));
     }
 
+    /// Why the policy file on disk cannot be used, while the policy before it stays in force.
+    pub(super) fn policy_problem(&self) -> Arc<Option<String>> {
+        self.policy_problem.get()
+    }
+
+    pub(super) fn set_policy_problem(&self, problem: Option<String>) {
+        self.policy_problem.set(Arc::new(problem));
+    }
+
     /// TLS for the next connection.
     pub(super) fn tls(&self) -> Arc<ServerConfig> {
         self.tls.get()
@@ -157,13 +176,10 @@ impl State {
         self.draining.load(Relaxed)
     }
 
-    /// Whether every place for a connection is taken.
-    pub(super) fn is_crowded(&self) -> bool {
-        self.crowded.load(Relaxed)
-    }
-
-    pub(super) fn set_crowded(&self, crowded: bool) {
-        self.crowded.store(crowded, Relaxed);
+    /// Counts and logs a connection that was closed to make room.
+    pub(super) fn made_room(&self, listener: &'static str, closed: &MadeRoom) {
+        self.metrics.closed_to_make_room(listener, closed.waiting);
+        self.seldom.closed_to_make_room(listener, closed.peer, closed.waiting);
     }
 }
 

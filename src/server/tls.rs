@@ -9,11 +9,11 @@ use rustls::{
     RootCertStore, ServerConfig,
     crypto::CryptoProvider,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
-    server::{NoServerSessionStorage, WebPkiClientVerifier},
+    server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
     sign::{CertifiedKey, SingleCertAndKey},
 };
 
-use super::config::TlsFiles;
+use super::{clients::Clients, config::TlsFiles};
 use crate::{
     certificates::{Signed, Validity, ValidityError},
     contents::{self, ContentsError},
@@ -94,8 +94,13 @@ impl Material {
         })
     }
 
-    /// Sets up TLS from it. The files' names are for the errors.
-    pub(super) fn identity(&self, files: &TlsFiles, provider: &Arc<CryptoProvider>) -> Result<Identity, TlsError> {
+    /// Sets up TLS from it. The files' names are for the errors; `own` is the client that we are ourselves.
+    pub(super) fn identity(
+        &self,
+        files: &TlsFiles,
+        own: Option<&CertificateDer<'static>>,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Identity, TlsError> {
         let certificate = |source| TlsError::Certificate { path: files.cert.clone(), source };
         let chain = CertificateDer::pem_slice_iter(&self.cert)
             .collect::<Result<Vec<_>, _>>()
@@ -117,14 +122,7 @@ impl Material {
         let versions =
             ServerConfig::builder_with_provider(Arc::clone(provider)).with_safe_default_protocol_versions()?;
         let clients = match (&files.client_ca, &self.client_ca) {
-            (Some(path), Some(pem)) => {
-                let refused = |problem: String| TlsError::ClientCa { path: path.clone(), problem };
-                let roots = Arc::new(roots(pem).map_err(refused)?);
-                let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(provider))
-                    .build()
-                    .map_err(|error| refused(error.to_string()))?;
-                versions.with_client_cert_verifier(verifier)
-            }
+            (Some(path), Some(pem)) => versions.with_client_cert_verifier(clients(path, pem, own, provider)?),
             _ => versions.with_no_client_auth(),
         };
         let mut config = clients.with_cert_resolver(Arc::new(SingleCertAndKey::from(pair)));
@@ -154,11 +152,54 @@ fn key_problem(pem: &[u8], error: &rustls::pki_types::pem::Error) -> String {
 }
 
 /// What serves where the certificate was signed by ourselves.
-pub(super) fn managed(leaf: &Signed, provider: &Arc<CryptoProvider>) -> Result<Identity, TlsError> {
+pub(super) fn managed(
+    leaf: &Signed,
+    client_ca: Option<&ClientCa>,
+    own: Option<&CertificateDer<'static>>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Identity, TlsError> {
     let (cert, key) = (leaf.cert_pem.clone().into_bytes(), leaf.key_pem.clone().into_bytes());
-    // The names are for errors, which there should be none of.
-    let names = TlsFiles { cert: "the certificate of our own".into(), key: "its key".into(), client_ca: None };
-    Material { cert, key, client_ca: None }.identity(&names, provider)
+    let (file, pem) = client_ca.map(|ca| (ca.file.clone(), ca.pem.clone())).unzip();
+    // The first two names are for errors, which there should be none of.
+    let names = TlsFiles { cert: "the certificate of our own".into(), key: "its key".into(), client_ca: file };
+    Material { cert, key, client_ca: pem }.identity(&names, own, provider)
+}
+
+/// The CAs of the clients, as they were read from their file.
+#[derive(Clone)]
+pub(super) struct ClientCa {
+    file: PathBuf,
+    pem: Vec<u8>,
+}
+
+impl ClientCa {
+    pub(super) fn read(file: &Path) -> Result<Vec<u8>, TlsError> {
+        read(file)
+    }
+
+    /// The CAs that these contents are, if clients can be verified with them.
+    pub(super) fn new(file: &Path, pem: Vec<u8>, provider: &Arc<CryptoProvider>) -> Result<Self, TlsError> {
+        clients(file, &pem, None, provider)?;
+        Ok(Self { file: file.to_owned(), pem })
+    }
+}
+
+/// Lets in clients with a certificate from one of these CAs, and ourselves.
+fn clients(
+    path: &Path,
+    pem: &[u8],
+    own: Option<&CertificateDer<'static>>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let refused = |problem: String| TlsError::ClientCa { path: path.to_owned(), problem };
+    let roots = Arc::new(roots(pem).map_err(refused)?);
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(provider))
+        .build()
+        .map_err(|error| refused(error.to_string()))?;
+    Ok(match own {
+        Some(own) => Arc::new(Clients::new(verifier, own.clone())),
+        None => verifier,
+    })
 }
 
 fn roots(pem: &[u8]) -> Result<RootCertStore, String> {

@@ -17,14 +17,16 @@ pub(super) struct Parent<'a> {
 }
 
 impl<'a> Parent<'a> {
-    /// What the caller said, if it said one thing and that is valid.
-    pub(super) fn of(headers: &'a HeaderMap) -> Option<Self> {
+    /// The header as the caller sent it, if it sent one and that is valid. It is copied out: the headers need not be kept for it.
+    pub(super) fn header(headers: &HeaderMap) -> Option<String> {
         let mut values = headers.get_all(HEADER).iter();
-        let only = values.next().filter(|_| values.next().is_none())?;
-        Self::parse(only.to_str().ok()?)
+        let only = values.next().filter(|_| values.next().is_none())?.to_str().ok()?;
+        Parent::parse(only)?;
+        // Later versions may append what means nothing here.
+        Some(only[..LENGTH.min(only.len())].to_owned())
     }
 
-    fn parse(text: &'a str) -> Option<Self> {
+    pub(super) fn parse(text: &'a str) -> Option<Self> {
         let (known, more) = text.split_at_checked(LENGTH)?;
         let mut parts = known.split('-');
         let mut next = |length| parts.next().filter(|part| part.len() == length && is_lower_hex(part));
@@ -103,12 +105,13 @@ mod tests {
     fn believes_no_two_headers() {
         let value = HeaderValue::from_static("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
         let mut headers = HeaderMap::new();
-        assert_eq!(Parent::of(&headers), None);
+        assert_eq!(Parent::header(&headers), None);
         headers.append(HEADER, value.clone());
-        assert_eq!(Parent::of(&headers), Some(Parent { trace_id: TRACE, span_id: SPAN }));
+        let sent = Parent::header(&headers);
+        assert_eq!(sent.as_deref().and_then(Parent::parse), Some(Parent { trace_id: TRACE, span_id: SPAN }));
         headers.append(HEADER, value);
-        assert_eq!(Parent::of(&headers), None);
+        assert_eq!(Parent::header(&headers), None);
         headers.insert(HEADER, HeaderValue::from_bytes(b"00-\xff").expect("a header"));
-        assert_eq!(Parent::of(&headers), None);
+        assert_eq!(Parent::header(&headers), None);
     }
 }

@@ -171,12 +171,14 @@ fn helps_to_serve() {
                                           [default: cci]
           --max-body-bytes <BYTES>        The largest request body, in bytes [env:
                                           PYTORCHJOB_GUARD_MAX_BODY_BYTES=] [default: 8388608]
-          --max-connections <N>           The most connections open at once; further ones wait to be
-                                          accepted [env: PYTORCHJOB_GUARD_MAX_CONNECTIONS=] [default:
-                                          512]
-          --max-in-flight <N>             The most requests whose bodies are held at once; further ones
-                                          are answered 503 [env: PYTORCHJOB_GUARD_MAX_IN_FLIGHT=]
-                                          [default: 64]
+          --max-connections <N>           The most connections open at once; for a further one the one
+                                          that has completed nothing for longest is closed [env:
+                                          PYTORCHJOB_GUARD_MAX_CONNECTIONS=] [default: 512]
+          --max-buffered-bytes <BYTES>    The most bytes of all request bodies together; beyond it the
+                                          oldest incomplete one is answered 503. At least twice
+                                          --max-body-bytes. Decisions take up to twice as much on top
+                                          [env: PYTORCHJOB_GUARD_MAX_BUFFERED_BYTES=] [default:
+                                          33554432]
           --handshake-timeout <DURATION>  How long a new connection may take for its TLS handshake [env:
                                           PYTORCHJOB_GUARD_HANDSHAKE_TIMEOUT=] [default: 10s]
           --header-timeout <DURATION>     How long a request's headers may take to arrive, once they
@@ -222,6 +224,15 @@ fn helps_to_serve() {
           --ca-lifetime <DURATION>          How long a CA is good for. It is renewed when two thirds of
                                             that have passed [env: PYTORCHJOB_GUARD_CA_LIFETIME=]
                                             [default: 365days]
+          --namespace-selector <SELECTOR>   The registration's namespaceSelector, as in `kubectl get
+                                            --selector`; without it, all namespaces [env:
+                                            PYTORCHJOB_GUARD_NAMESPACE_SELECTOR=]
+          --object-selector <SELECTOR>      The registration's objectSelector; without it, all objects.
+                                            It does not select updates of `scale` [env:
+                                            PYTORCHJOB_GUARD_OBJECT_SELECTOR=]
+          --failure-policy <POLICY>         The registration's failurePolicy [env:
+                                            PYTORCHJOB_GUARD_FAILURE_POLICY=] [default: Fail] [possible
+                                            values: Fail, Ignore]
     ");
 }
 

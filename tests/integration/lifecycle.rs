@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use serde_json::{Value, json};
 
 use crate::support::{
-    client::{Client, Client2, block_on, post, tcp},
+    client::{Client, Client2, Tls, block_on, post, tcp},
     eventually,
     guard::{Guard, Start, program},
     reviews::{allowed, denied, update},
@@ -18,7 +18,8 @@ fn starts_without_any_option() {
     assert_ne!(guard.admin_address().port(), 0, "the log names the real port");
     Client::to(&guard).ask(&post(&allowed())).decides(true);
     assert_eq!(guard.admin("/livez"), (200, "ok\n".to_owned()));
-    assert_eq!(guard.admin("/readyz"), (200, "ok\n".to_owned()));
+    let (code, said) = guard.admin("/readyz");
+    assert!(code == 200 && said.starts_with("ok\npolicy cci, digest ") && said.lines().count() == 2, "{said}");
     assert_eq!(guard.admin("/nothing").0, 404);
 }
 
@@ -72,7 +73,7 @@ fn refuses_to_start_and_names_what_to_mend() {
         (vec!["--client-ca", "broken.yaml"], "broken.yaml: there is no PEM certificate in it".to_owned()),
         (vec!["--body-timeout", "0s"], "--body-timeout".to_owned()),
         (vec!["--body-timeout", "5"], "5s".to_owned()),
-        (vec!["--max-in-flight", "0"], "--max-in-flight".to_owned()),
+        (vec!["--max-buffered-bytes", "100"], "--max-buffered-bytes 100: expected at least twice".to_owned()),
         (vec!["--max-connections", "0"], "--max-connections".to_owned()),
     ] {
         let (code, said) = Start::new().file("broken.yaml", "- : - nonsense").args(&args).fail();
@@ -130,7 +131,7 @@ fn finishes_what_is_in_flight_after_the_listener_is_closed() {
     let mut idle = Client::to(&guard);
     idle.ask(&request).decides(true);
     slow.send(&request[..request.len() - 1]).expect("the guard reads");
-    guard.await_metric("requests_in_flight", 1.0);
+    guard.await_metric("requests_open", 1.0);
     guard.signal("TERM");
     guard.await_log("the listener is closed");
     idle.is_closed();
@@ -146,6 +147,42 @@ fn finishes_what_is_in_flight_after_the_listener_is_closed() {
 }
 
 #[test]
+fn answers_the_first_request_of_connections_that_were_accepted_before_the_listener_closed() {
+    let mut guard = Guard::with(&["--drain-timeout", "1h"]);
+    let tls = Tls::trusting(&guard.ca());
+    // One that has not even begun its handshake, and one that has ended it.
+    let bare = tcp(guard.address()).expect("the guard listens");
+    let mut shaken = Client::to(&guard);
+    guard.signal("TERM");
+    guard.await_log("the listener is closed");
+    eventually("nobody gets in any more", || tcp(guard.address()).is_err());
+
+    let mut bare = tls.over(bare).expect("the guard shakes hands");
+    for client in [&mut bare, &mut shaken] {
+        let reply = client.ask(&post(&allowed()));
+        reply.decides(true);
+        assert_eq!(reply.header("connection"), Some("close"), "{reply:?}");
+        client.is_closed();
+    }
+    drop((bare, shaken));
+    assert_eq!(guard.wait().code(), Some(0));
+    assert!(!guard.log().contains("before all connections were done"), "{}", guard.log());
+}
+
+#[test]
+fn answers_the_first_request_of_an_http2_connection_that_came_before_the_listener_closed() {
+    let mut guard = Guard::with(&["--drain-timeout", "1h"]);
+    block_on(async {
+        let mut client = Client2::to(&guard).await;
+        guard.signal("TERM");
+        guard.await_log("the listener is closed");
+        assert_eq!(client.post(allowed()).await.expect("an answer").status(), 200);
+        client.ended.await.expect("no panic").expect("the guard says goodbye");
+    });
+    assert_eq!(guard.wait().code(), Some(0));
+}
+
+#[test]
 fn gives_up_on_what_is_in_flight_at_the_drain_timeout() {
     let mut guard = Guard::with(&["--drain-timeout", "100ms"]);
     let mut slow = Client::to(&guard);
@@ -153,7 +190,7 @@ fn gives_up_on_what_is_in_flight_at_the_drain_timeout() {
     let request = post(&allowed());
     let mut body = Client::to(&guard);
     body.send(&request[..request.len() - 1]).expect("the guard reads");
-    guard.await_metric("requests_in_flight", 1.0);
+    guard.await_metric("requests_open", 1.0);
     guard.signal("TERM");
     assert_eq!(guard.wait().code(), Some(0));
     assert!(guard.log().contains("before all connections were done"), "{}", guard.log());
@@ -174,7 +211,7 @@ fn ends_at_once_on_a_second_signal() {
         let mut slow = Client::to(&guard);
         let request = post(&allowed());
         slow.send(&request[..request.len() - 1]).expect("the guard reads");
-        guard.await_metric("requests_in_flight", 1.0);
+        guard.await_metric("requests_open", 1.0);
         guard.signal(first);
         guard.await_log("the listener is closed");
         guard.signal(second);

@@ -36,6 +36,23 @@ fn counts_what_was_decided() {
 }
 
 #[test]
+fn counts_the_denials_of_dry_runs_apart() {
+    let guard = Guard::start();
+    let mut client = Client::to(&guard);
+    let mut review = update(json!({"a": 1}), json!({"a": 2}));
+    for (dry_run, times) in [(true, 3), (false, 2)] {
+        review["request"]["dryRun"] = json!(dry_run);
+        for _ in 0..times {
+            client.ask(&post(&review.to_string())).decides(false);
+        }
+    }
+    // What is allowed is none.
+    client.ask(&post(&allowed())).decides(true);
+    let denials = |dry_run: &str| guard.metric(&format!("denials_total{{dry_run=\"{dry_run}\"}}")).to_string();
+    assert_eq!([denials("true"), denials("false")], ["3", "2"]);
+}
+
+#[test]
 fn makes_no_series_of_what_a_peer_makes_up() {
     let guard = Guard::start();
     let mut client = Client::to(&guard);
@@ -72,7 +89,11 @@ fn shows_all_there_is_from_the_start() {
         "pytorchjob_guard_violations_total{field=\"spec\"} 0",
         "pytorchjob_guard_http_responses_total{code=\"503\"} 0",
         "pytorchjob_guard_connections_open 0",
+        "pytorchjob_guard_requests_open 0",
         "pytorchjob_guard_requests_in_flight 0",
+        "pytorchjob_guard_buffered_bytes 0",
+        "pytorchjob_guard_connections_closed_to_make_room_total{listener=\"webhook\",waiting_for=\"handshake\"} 0",
+        "pytorchjob_guard_connections_closed_to_make_room_total{listener=\"admin\",waiting_for=\"head\"} 0",
         "pytorchjob_guard_handshake_failures_total{reason=\"tls\"} 0",
         "pytorchjob_guard_handshake_failures_total{reason=\"timeout\"} 0",
         "pytorchjob_guard_accept_errors_total 0",
@@ -82,11 +103,13 @@ fn shows_all_there_is_from_the_start() {
         "pytorchjob_guard_policy_reloads_total{result=\"refused\"} 0",
         concat!("pytorchjob_guard_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
         "# TYPE pytorchjob_guard_policy info",
-        "pytorchjob_guard_policy_info{name=\"cci\"} 1",
+        "pytorchjob_guard_denials_total{dry_run=\"false\"} 0",
+        "pytorchjob_guard_denials_total{dry_run=\"true\"} 0",
         "# EOF",
     ] {
         assert!(page.lines().any(|there| there == line), "{line} is not in\n{page}");
     }
+    assert!(page.contains("\npytorchjob_guard_policy_info{name=\"cci\",digest=\""), "{page}");
     assert!(guard.metric("certificate_expiry_timestamp_seconds") > 1.7e9, "{page}");
     for bound in ["0.000005", "1.0", "+Inf"] {
         assert!(page.contains(&format!("decision_duration_seconds_bucket{{le=\"{bound}\"}} 0")), "{page}");

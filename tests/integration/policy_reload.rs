@@ -57,10 +57,22 @@ fn ask(guard: &Guard) -> (String, String) {
     told(&Client::to(guard).ask(&of_all()).body)
 }
 
+/// The metric of a policy of this name and text.
+fn policy_info(name: &str, text: &str) -> String {
+    format!("policy_info{{name=\"{name}\",digest=\"{}\"}}", digest(text))
+}
+
+/// As `sha256sum | cut -c 1-12` has it.
+fn digest(text: &str) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+    let hex: Vec<_> = digest.as_ref()[..6].iter().map(|byte| format!("{byte:02x}")).collect();
+    hex.concat()
+}
+
 /// Waits until the metrics name this policy, and no other.
 #[track_caller]
 fn await_policy(guard: &Guard, name: &str) {
-    guard.await_metric(&format!("policy_info{{name=\"{name}\"}}"), 1.0);
+    guard.await_metric(&policy_info(name, &only(name)), 1.0);
     let page = guard.admin("/metrics").1;
     assert_eq!(page.matches("pytorchjob_guard_policy_info{").count(), 1, "one policy is in force: {page}");
 }
@@ -165,6 +177,43 @@ fn refuses_a_bad_policy_and_keeps_the_one_in_force() {
 }
 
 #[test]
+fn tells_two_files_of_one_name_apart() {
+    let (guard, mut mounted) = mounted();
+    let line = guard.await_log("INFO serving");
+    assert!(line.contains(&format!("policy=\"a\" digest=\"{}\"", digest(&only("a")))), "{line}");
+    let other = policy("a", &["spec.a", "spec.b"]);
+    mounted.swap(&other);
+    guard.await_metric(SUCCESS, 1.0);
+    assert_ne!(digest(&other), digest(&only("a")));
+    guard.await_metric(&policy_info("a", &other), 1.0);
+    let line = guard.await_log("the policy file changed and is in force");
+    assert!(line.contains(&format!("policy=\"a\" digest=\"{}\"", digest(&other))), "{line}");
+    assert_eq!(guard.admin("/readyz"), (200, format!("ok\npolicy a, digest {}\n", digest(&other))));
+    let answer: Value = serde_json::from_str(&Client::to(&guard).ask(&of_all()).body).expect("a review");
+    let annotations = json!({"policy": "a", "policy-digest": digest(&other), "violations": "spec.c"});
+    assert_eq!(answer["response"]["auditAnnotations"], annotations);
+}
+
+#[test]
+fn warns_on_readyz_while_the_file_cannot_be_used() {
+    let (guard, mut mounted) = mounted();
+    let ok = format!("ok\npolicy a, digest {}\n", digest(&only("a")));
+    assert_eq!(guard.admin("/readyz"), (200, ok.clone()));
+    mounted.swap(&only("b").replace("mutableFields", "mutableField"));
+    guard.await_metric(REFUSED, 1.0);
+    eventually("it warns", || guard.admin("/readyz").1 != ok);
+    let (code, said) = guard.admin("/readyz");
+    let warning = "warning: the policy file cannot be used, and the policy before stays in force: policy/policy.yaml: \
+                   line 5, column 1: there is no key mutableField";
+    assert_eq!(code, 200, "to take the replica away would help nobody");
+    assert!(said.starts_with(&ok) && said.contains(warning), "{said}");
+    // Its twin.
+    mounted.swap(&only("b"));
+    guard.await_metric(SUCCESS, 1.0);
+    assert_eq!(guard.admin("/readyz"), (200, format!("ok\npolicy b, digest {}\n", digest(&only("b")))));
+}
+
+#[test]
 fn keeps_the_policy_of_a_file_that_is_gone_until_it_is_back() {
     let (guard, mut mounted) = mounted();
     fs::rename(guard.path("policy/..data"), guard.path("policy/gone")).expect("a rename");
@@ -204,7 +253,8 @@ fn takes_a_plain_file_that_is_written_in_place() {
 #[test]
 fn does_not_look_for_a_file_named_like_a_built_in_policy() {
     let guard = Start::new().file("cci", "- nonsense").args(&["--policy", "cci"]).serve();
-    await_policy(&guard, "cci");
+    let cci = policy_info("cci", include_str!("../../src/policies/cci.yaml"));
+    guard.await_metric(&cci, 1.0);
     let guard = Start::new().file("other", &only("a")).args(&["--policy", "other"]).serve();
     await_policy(&guard, "a");
 }
@@ -225,7 +275,9 @@ fn refuses_to_start_with_a_policy_that_cannot_be_used() {
             "--policy own.yaml: it is none of the built-in policies (cci, training-operator, kueue), and as a file it cannot be read: No such file",
         ),
     ] {
-        let (code, log) = Start::new().file(name, &contents).args(&["--policy", "own.yaml"]).fail();
+        let start = Start::new().file(name, &contents).args(&["--policy", "own.yaml"]);
+        let folder = start.dir().to_owned();
+        let (code, log) = start.fail_and(|| assert!(!folder.join("certs").exists(), "keys were made for nothing"));
         assert_eq!(code, Some(2), "{log}");
         assert!(log.contains(said), "{said:?} is not in {log}");
     }

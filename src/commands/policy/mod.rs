@@ -15,6 +15,8 @@ mod list;
 mod schema;
 mod show;
 
+pub use self::show::policy_as_json;
+
 /// Exit 0: yes, 1: no, 2: bad input.
 pub(super) fn run(args: &PolicyArgs) -> ExitCode {
     let done = match &args.command {

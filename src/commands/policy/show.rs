@@ -20,12 +20,17 @@ pub(super) fn run(args: &ShowArgs) -> Result<ExitCode, PolicyCommandError> {
     let mut out = io::stdout().lock();
     match args.output {
         PolicyOutput::Yaml => out.write_all(source.text.as_bytes())?,
-        PolicyOutput::Json => writeln!(out, "{}", serde_json::to_string_pretty(&Whole::from(&policy))?)?,
+        PolicyOutput::Json => writeln!(out, "{}", policy_as_json(&policy)?)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// A policy with every default written out, in the form that `--policy` reads.
+/// A policy as JSON with every default written out, in the form that `--policy` reads.
+pub fn policy_as_json(policy: &Policy) -> serde_json::Result<String> {
+    serde_json::to_string_pretty(&Whole::from(policy))
+}
+
+/// A policy with every default.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Whole<'p> {

@@ -4,18 +4,13 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::Stream;
 use k8s_openapi::api::core::v1::Secret;
-use kube::{
-    Api, Client,
-    api::{Patch, PatchParams},
-    runtime::watcher,
-};
+use kube::{Api, Client, runtime::watcher};
+use serde_json::Value;
 use tokio::time::Instant;
-use tracing::info;
 
 use super::{
-    WriteError,
     patch::{self, certificates},
-    view::{self, Caller, Seen},
+    view::{self, Caller, Followed, Seen},
 };
 use crate::{
     certificates::{CertificateError, Kept, Names, Signed, Validity},
@@ -28,12 +23,19 @@ const OVERLAP: Duration = Duration::from_secs(5);
 /// How often what is overdue is looked at again.
 const OVERDUE_INTERVAL: Duration = Duration::from_millis(250);
 
+/// What the Secret should hold next.
+pub(super) struct Due {
+    pub(super) patch: Value,
+    /// When the CA ends, where it is a new one.
+    pub(super) new_until: Option<SystemTime>,
+}
+
 /// The CA that is ours to keep, and what was signed with it.
 pub(super) struct Certificates {
     config: ManagedCertificates,
     names: Names,
     secrets: Api<Secret>,
-    secret: Seen<Secret>,
+    secret: Followed<Secret>,
     /// Whether it holds a CA that can be used.
     holds: bool,
     /// What is wrong with what it holds.
@@ -57,7 +59,7 @@ impl Certificates {
             config,
             names: Names::new(vec![service.host()], Vec::new())?,
             secrets: Api::namespaced(client, &service.namespace),
-            secret: Seen::NotYet,
+            secret: Followed::new(),
             holds: false,
             problem: None,
             kept: None,
@@ -78,22 +80,28 @@ impl Certificates {
         super::events(self.secrets.clone(), &self.config.secret)
     }
 
-    /// Takes what the watch says of the Secret.
-    pub(super) fn heard(&mut self, secret: Option<Secret>) {
-        self.secret.hear(secret);
+    /// Takes what the watch says of the Secret. False if it has to be read.
+    pub(super) fn heard(&mut self, secret: Option<Secret>) -> bool {
+        let is_taken = self.secret.hear(secret);
         self.judge();
+        is_taken
     }
 
     /// Takes what was read or written just now.
-    fn saw(&mut self, secret: Option<Secret>) {
-        self.secret = secret.into();
+    pub(super) fn saw(&mut self, secret: Option<Secret>) {
+        self.secret.saw(secret);
         self.judge();
+    }
+
+    /// The Secrets, and the name of ours.
+    pub(super) fn secret(&self) -> (Api<Secret>, String) {
+        (self.secrets.clone(), self.config.secret.clone())
     }
 
     fn judge(&mut self) {
         let name = &self.config.secret;
         self.holds = false;
-        self.problem = match &self.secret {
+        self.problem = match self.secret.seen() {
             Seen::NotYet => None,
             Seen::Gone => Some(format!("there is no Secret {name}; make one without data")),
             Seen::There(secret) => match Kept::read(&view::data(secret)) {
@@ -113,7 +121,7 @@ impl Certificates {
     }
 
     pub(super) fn is_due(&self, now: SystemTime) -> bool {
-        matches!(self.secret, Seen::There(_))
+        self.secret.there().is_some()
             && self.problem.is_none()
             && (!self.holds
                 || self.kept.as_ref().is_none_or(|kept| kept.is_due(self.trusted_for(), self.config.lifetimes, now)))
@@ -127,31 +135,18 @@ impl Certificates {
         self.trusted.as_ref().and_then(since).unwrap_or_default()
     }
 
-    /// Reads the Secret anew, and puts into it what is due.
-    pub(super) async fn write(&mut self, now: SystemTime) -> Result<(), WriteError> {
-        let secret = self.secrets.get_opt(&self.config.secret).await?;
-        self.saw(secret);
-        if !self.is_due(now) {
-            return Ok(());
-        }
-        let Seen::There(secret) = &self.secret else { return Ok(()) };
+    /// What is due in the Secret that was seen last.
+    pub(super) fn due(&self, now: SystemTime) -> Result<Option<Due>, CertificateError> {
+        let Some(secret) = self.secret.there().filter(|_| self.is_due(now)) else { return Ok(None) };
         let next = match self.kept.as_ref().filter(|_| self.holds) {
             Some(kept) => Kept::due(kept, self.trusted_for(), self.config.lifetimes, now)?,
             None => Some(Kept::new(self.kept.as_ref(), self.config.lifetimes, now)?),
         };
-        let Some(next) = next else { return Ok(()) };
-        let is_new = self.kept.as_ref().is_none_or(|kept| kept.ca() != next.ca());
-        let patch = patch::secret(secret.metadata.resource_version.as_deref(), next.data());
-        let written = self.secrets.patch(&self.config.secret, &PatchParams::default(), &Patch::Merge(patch)).await?;
-        self.saw(Some(written));
-        let secret = &self.config.secret;
-        if is_new {
-            let ends = humantime::format_rfc3339_seconds(next.ends()).to_string();
-            info!(secret, ends, "made a new CA");
-        } else {
-            info!(secret, "gave up the CAs before: no certificate is from them any more");
-        }
-        Ok(())
+        let due = next.map(|next| Due {
+            patch: patch::secret(secret.metadata.resource_version.as_deref(), next.data()),
+            new_until: self.kept.as_ref().is_none_or(|kept| kept.ca() != next.ca()).then(|| next.ends()),
+        });
+        Ok(due)
     }
 
     /// The certificate to serve from now on, where another is due. A new CA signs only once API servers had the time to learn
@@ -185,6 +180,11 @@ impl Certificates {
         Ok(Some(leaf))
     }
 
+    /// The one that is served.
+    pub(super) fn leaf(&self) -> Option<&Signed> {
+        self.leaf.as_ref()
+    }
+
     /// From now on this one is served.
     pub(super) fn serves(&mut self, leaf: Signed) {
         self.leaf = Some(leaf);
@@ -208,7 +208,7 @@ impl Certificates {
 
     /// Whether the Secret holds a CA or waits for one; unknown before it was seen.
     pub(super) fn is_kept(&self) -> Option<bool> {
-        (!matches!(self.secret, Seen::NotYet)).then_some(self.problem.is_none())
+        (!matches!(self.secret.seen(), Seen::NotYet)).then_some(self.problem.is_none())
     }
 
     /// When the next certificate is due, or the next CA, or the change from one to the other.

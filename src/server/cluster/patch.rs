@@ -36,29 +36,15 @@ pub(super) enum Conditions<'p> {
     Are(&'p Policy),
 }
 
-/// What a patch changes.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Changes {
-    pub(super) bundle: bool,
-    /// Whether the guard is asked more often, or less often, then.
-    pub(super) conditions: bool,
-}
-
 /// The strategic merge patch that makes the registration what it should be, where it is not.
-pub(super) fn registration(
-    configuration: &ValidatingWebhookConfiguration,
-    wanted: &Wanted<'_>,
-) -> Option<(Value, Changes)> {
-    let mut changes = Changes::default();
+pub(super) fn registration(configuration: &ValidatingWebhookConfiguration, wanted: &Wanted<'_>) -> Option<Value> {
     let mut webhooks = Vec::new();
     for webhook in webhooks_of(configuration, wanted.service) {
         let mut change = Map::new();
         if let Some(bundle) = wanted.bundle.as_ref().filter(|bundle| !is_trusted(webhook, bundle)) {
-            changes.bundle = true;
             change.insert("clientConfig".to_owned(), json!({"caBundle": STANDARD.encode(bundle)}));
         }
         if let Some(conditions) = wanted.conditions.as_ref().and_then(|wanted| wanted.of(webhook)) {
-            changes.conditions = true;
             change.insert("matchConditions".to_owned(), replaced(&conditions));
         }
         if !change.is_empty() {
@@ -67,8 +53,7 @@ pub(super) fn registration(
         }
     }
     let version = &configuration.metadata.resource_version;
-    let patch = || json!({"metadata": {"resourceVersion": version}, "webhooks": webhooks});
-    (!webhooks.is_empty()).then(|| (patch(), changes))
+    (!webhooks.is_empty()).then(|| json!({"metadata": {"resourceVersion": version}, "webhooks": webhooks}))
 }
 
 impl Conditions<'_> {

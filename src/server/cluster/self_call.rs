@@ -15,6 +15,9 @@ use rustls::{
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
 
+use super::trust::Trust;
+use crate::server::clients::OwnClient;
+
 const DEADLINE: Duration = Duration::from_secs(5);
 
 /// What came of it.
@@ -29,8 +32,14 @@ pub(super) enum Outcome {
 }
 
 /// Calls `address` under the name `host` and verifies the certificate against `bundle`, PEM.
-pub(super) async fn call(address: SocketAddr, host: &str, bundle: &[u8], provider: &Arc<CryptoProvider>) -> Outcome {
-    let connector = match connector(bundle, provider) {
+pub(super) async fn call(
+    address: SocketAddr,
+    host: &str,
+    bundle: &[u8],
+    own: &OwnClient,
+    provider: &Arc<CryptoProvider>,
+) -> Outcome {
+    let connector = match connector(bundle, own, provider) {
         Ok(connector) => connector,
         Err(problem) => return Outcome::Refused(problem),
     };
@@ -60,7 +69,7 @@ async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     }
 }
 
-fn connector(bundle: &[u8], provider: &Arc<CryptoProvider>) -> Result<TlsConnector, String> {
+fn connector(bundle: &[u8], own: &OwnClient, provider: &Arc<CryptoProvider>) -> Result<TlsConnector, String> {
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(bundle)
         .collect::<Result<_, _>>()
         .map_err(|error| format!("its caBundle is no PEM: {error}"))?;
@@ -69,14 +78,18 @@ fn connector(bundle: &[u8], provider: &Arc<CryptoProvider>) -> Result<TlsConnect
     }
     // As API servers do it: one that cannot be read takes nothing from the others.
     let mut roots = RootCertStore::empty();
-    if let (0, _) = roots.add_parsable_certificates(certificates) {
+    if let (0, _) = roots.add_parsable_certificates(certificates.iter().cloned()) {
         return Err("no certificate of its caBundle can be read".to_owned());
     }
+    let trust = Trust::new(certificates, roots, provider).map_err(|error| error.to_string())?;
     let config = ClientConfig::builder_with_provider(Arc::clone(provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(trust))
+        // Where no client certificate is demanded none is sent.
+        .with_client_auth_cert(vec![own.certificate.clone()], own.key.clone_key())
+        .map_err(|error| error.to_string())?;
     Ok(TlsConnector::from(Arc::new(config)))
 }
 

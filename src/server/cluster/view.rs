@@ -34,21 +34,6 @@ impl<K> From<Option<K>> for Seen<K> {
     }
 }
 
-impl<K: kube::Resource> Seen<K> {
-    /// Takes what a watch says, unless something later is known already: a watch may lag behind what was read or written.
-    pub(super) fn hear(&mut self, object: Option<K>) {
-        let (Some(known), Some(heard)) = (self.there(), &object) else {
-            *self = object.into();
-            return;
-        };
-        let version = |object: &K| object.meta().resource_version.as_ref()?.parse::<u64>().ok();
-        let is_older = known.meta().uid == heard.meta().uid && version(heard) < version(known);
-        if !is_older {
-            *self = object.into();
-        }
-    }
-}
-
 impl<K> Seen<K> {
     pub(super) fn there(&self) -> Option<&K> {
         match self {
@@ -56,6 +41,66 @@ impl<K> Seen<K> {
             Self::NotYet | Self::Gone => None,
         }
     }
+}
+
+/// An object that is followed by a watch, and read or written beside it.
+///
+/// A watch may lag behind what was read or written, and resource versions tell only whether two states are the same: Kubernetes
+/// promises an order of them from 1.35 on. So once the object was read, a state that is not the one known is a reason to read it
+/// again, until the watch has come as far.
+#[derive(Debug)]
+pub(super) struct Followed<K> {
+    seen: Seen<K>,
+    /// It was read or written, and the watch has not told of that state yet.
+    ahead: bool,
+    /// The last state that the watch told of and that was not taken.
+    doubted: Option<Version>,
+}
+
+/// What two states of an object differ in; none of an object that is gone.
+type Version = Option<(Option<String>, Option<String>)>;
+
+impl<K: kube::Resource> Followed<K> {
+    pub(super) fn new() -> Self {
+        Self { seen: Seen::NotYet, ahead: false, doubted: None }
+    }
+
+    pub(super) fn seen(&self) -> &Seen<K> {
+        &self.seen
+    }
+
+    pub(super) fn there(&self) -> Option<&K> {
+        self.seen.there()
+    }
+
+    /// Takes what the watch says. False if that may be older than what is known: the object has to be read.
+    pub(super) fn hear(&mut self, object: Option<K>) -> bool {
+        let heard = version(object.as_ref());
+        if self.ahead && heard != version(self.there()) {
+            self.doubted = Some(heard);
+            return false;
+        }
+        (self.ahead, self.doubted) = (false, None);
+        self.seen = object.into();
+        true
+    }
+
+    /// Takes what was read or written just now.
+    pub(super) fn saw(&mut self, object: Option<K>) {
+        let (before, now) = (version(self.there()), version(object.as_ref()));
+        let is_new = matches!(self.seen, Seen::NotYet) || before != now;
+        // The watch is as far where it told of this state while it was doubted.
+        if self.doubted.as_ref() == Some(&now) {
+            (self.ahead, self.doubted) = (false, None);
+        } else if is_new {
+            self.ahead = true;
+        }
+        self.seen = object.into();
+    }
+}
+
+fn version<K: kube::Resource>(object: Option<&K>) -> Version {
+    object.map(|object| (object.meta().uid.clone(), object.meta().resource_version.clone()))
 }
 
 /// Since when nothing has happened to the conditions, nor to the policy they follow from.
@@ -150,19 +195,50 @@ mod tests {
         Secret { metadata: ObjectMeta { uid, resource_version, ..ObjectMeta::default() }, ..Secret::default() }
     }
 
+    fn known(followed: &Followed<Secret>) -> String {
+        followed.there().and_then(|secret| secret.metadata.resource_version.clone()).unwrap_or_default()
+    }
+
     #[test]
-    fn hears_nothing_that_is_older_than_what_it_knows() {
-        let mut seen = Seen::NotYet;
-        let mut hears = |uid: &str, version: &str| {
-            seen.hear(Some(secret(uid, version)));
-            seen.there().and_then(|secret| secret.metadata.resource_version.clone()).unwrap_or_default()
-        };
-        assert_eq!(hears("a", "9"), "9");
-        assert_eq!(hears("a", "10"), "10", "numbers, not texts");
-        assert_eq!(hears("a", "9"), "10");
-        assert_eq!(hears("b", "11"), "11");
-        assert_eq!(hears("c", "5"), "5", "another object of the same name");
-        seen.hear(None);
-        assert!(seen.there().is_none());
+    fn takes_what_a_watch_says_in_whatever_order_versions_are() {
+        let mut followed = Followed::new();
+        for version in ["9", "10", "4", "b7"] {
+            assert!(followed.hear(Some(secret("a", version))));
+            assert_eq!(known(&followed), version);
+        }
+        assert!(followed.hear(None));
+        assert!(followed.there().is_none());
+    }
+
+    #[test]
+    fn reads_again_what_may_be_older_than_what_it_wrote() {
+        let mut followed = Followed::new();
+        assert!(followed.hear(Some(secret("a", "9"))));
+        followed.saw(Some(secret("a", "12")));
+        // On its way from before the write, or from after it: nobody can tell, also where the number is higher.
+        for version in ["10", "13"] {
+            assert!(!followed.hear(Some(secret("a", version))));
+            assert_eq!(known(&followed), "12");
+        }
+        assert!(!followed.hear(None), "nor whether it is gone");
+        // What was written, and from then on what follows.
+        assert!(followed.hear(Some(secret("a", "12"))));
+        assert!(followed.hear(Some(secret("a", "11"))));
+        assert_eq!(known(&followed), "11");
+    }
+
+    #[test]
+    fn trusts_the_watch_again_once_what_it_said_was_read() {
+        let mut followed = Followed::new();
+        assert!(followed.hear(Some(secret("a", "1"))));
+        followed.saw(Some(secret("a", "2")));
+        assert!(!followed.hear(Some(secret("b", "3"))));
+        followed.saw(Some(secret("b", "3")));
+        assert!(followed.hear(Some(secret("b", "4"))));
+        // To read what is known already changes nothing.
+        followed.saw(Some(secret("b", "4")));
+        assert!(followed.hear(None));
+        followed.saw(None);
+        assert!(followed.hear(Some(secret("c", "5"))));
     }
 }

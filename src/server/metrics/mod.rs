@@ -11,13 +11,14 @@ use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric as _, text},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
-    registry::Registry,
+    registry::{Metric, Registry},
 };
 
 use cluster::ClusterMetrics;
 
+use super::watch::Waiting;
 use crate::{
-    admission::{Decision, Outcome},
+    admission::{Decision, Outcome, Policy},
     certificates::Validity,
 };
 
@@ -27,10 +28,15 @@ const DECISION_SECONDS: [f64; 17] =
 
 /// Every status code the webhook answers with.
 const CODES: [u16; 8] = [200, 400, 404, 405, 408, 413, 415, 503];
+const LISTENERS: [&str; 2] = [WEBHOOK, ADMIN];
 const OPERATIONS: [&str; 4] = ["CREATE", "UPDATE", "DELETE", "CONNECT"];
 const SUBRESOURCES: [&str; 3] = ["", "status", "scale"];
 const TOP_LEVEL_FIELDS: [&str; 5] = ["metadata", "spec", "status", "apiVersion", "kind"];
 const OTHER: &str = "other";
+
+/// The names of the listeners.
+pub(super) const WEBHOOK: &str = "webhook";
+pub(super) const ADMIN: &str = "admin";
 
 type Labels<const N: usize> = [(&'static str, &'static str); N];
 
@@ -38,6 +44,7 @@ type Labels<const N: usize> = [(&'static str, &'static str); N];
 pub(super) struct Metrics {
     registry: Registry,
     decisions: Family<Labels<3>, Counter>,
+    denials: Family<Labels<1>, Counter>,
     decision_seconds: Histogram,
     violations: Family<Labels<1>, Counter>,
     responses: Family<[(&'static str, u16); 1], Counter>,
@@ -47,7 +54,11 @@ pub(super) struct Metrics {
     certificate_start: Gauge,
     certificate_expiry: Gauge,
     pub(super) connections_open: Gauge,
+    connections_closed: Family<Labels<2>, Counter>,
+    /// Also what keeps their number down.
+    pub(super) requests_open: Gauge,
     pub(super) in_flight: Gauge,
+    pub(super) buffered_bytes: Gauge,
     handshake_failures: Family<Labels<1>, Counter>,
     pub(super) accept_errors: Counter,
     policy_file_in_force: Gauge,
@@ -68,61 +79,65 @@ pub(super) enum HandshakeFailure {
 
 impl Metrics {
     /// With a registration to look after there is more to tell.
-    pub(super) fn new(policy: &str, looks_after_a_registration: bool) -> Self {
+    pub(super) fn new(policy: &Policy, looks_after_a_registration: bool) -> Self {
         let mut registry = Registry::with_prefix("pytorchjob_guard");
-        let decisions = Family::default();
-        registry.register("decisions", "Reviews decided, by operation, subresource and result", decisions.clone());
+        let decisions = metric(&mut registry, "decisions", "Reviews decided, by operation, subresource and result");
+        let denials = metric(&mut registry, "denials", "Updates denied, by whether they were dry runs");
         let decision_seconds = Histogram::new(DECISION_SECONDS);
         registry.register(
             "decision_duration_seconds",
             "Time from a review's last byte to its answer",
             decision_seconds.clone(),
         );
-        let violations = Family::default();
-        registry.register("violations", "Forbidden changes found, by top-level field", violations.clone());
-        let responses = Family::default();
-        registry.register("http_responses", "HTTP responses of the webhook, by status code", responses.clone());
-        let policy_reloads = Family::default();
-        registry.register("policy_reloads", "Changed policy files that were taken or refused", policy_reloads.clone());
-        let certificate_reloads = Family::default();
-        registry.register(
+        let violations = metric(
+            &mut registry,
+            "violations",
+            "Forbidden changes found, by top-level field; of one review those beyond the first 128 are under other",
+        );
+        let responses = metric(&mut registry, "http_responses", "HTTP responses of the webhook, by status code");
+        let policy_reloads = metric(&mut registry, "policy_reloads", "Changed policy files that were taken or refused");
+        let certificate_reloads = metric(
+            &mut registry,
             "certificate_reloads",
             "Serving certificates taken or refused: from files that changed, or signed by ourselves",
-            certificate_reloads.clone(),
         );
-        let certificate_start = Gauge::default();
-        registry.register(
+        let certificate_start = metric(
+            &mut registry,
             "certificate_start_timestamp_seconds",
             "When the last certificate of the serving chain begins, in seconds since 1970",
-            certificate_start.clone(),
         );
-        let certificate_expiry = Gauge::default();
-        registry.register(
+        let certificate_expiry = metric(
+            &mut registry,
             "certificate_expiry_timestamp_seconds",
             "When the first certificate of the serving chain expires, in seconds since 1970",
-            certificate_expiry.clone(),
         );
-        let connections_open = Gauge::default();
-        registry.register("connections_open", "Connections to the webhook that are open", connections_open.clone());
-        let in_flight = Gauge::default();
-        registry.register("requests_in_flight", "Requests whose bodies are held", in_flight.clone());
-        let handshake_failures = Family::default();
-        registry.register(
-            "handshake_failures",
-            "Connections that never got to speak HTTP, by reason",
-            handshake_failures.clone(),
+        let connections_open = metric(&mut registry, "connections_open", "Connections to the webhook that are open");
+        let connections_closed = metric(
+            &mut registry,
+            "connections_closed_to_make_room",
+            "Connections closed, and incomplete bodies given up, to make room, by listener and what was waited for",
         );
-        let accept_errors = Counter::default();
-        registry.register("accept_errors", "Connections that could not be accepted", accept_errors.clone());
-        let policy_file_in_force = Gauge::default();
-        policy_file_in_force.set(1);
-        registry.register(
+        let requests_open = metric(
+            &mut registry,
+            "requests_open",
+            "Requests from the end of their headers until their answer is taken",
+        );
+        let in_flight = metric(
+            &mut registry,
+            "requests_in_flight",
+            "Requests whose bodies are complete and that are not decided yet",
+        );
+        let buffered_bytes = metric(&mut registry, "buffered_bytes", "Memory of bodies that came in pieces, in bytes");
+        let handshake_failures =
+            metric(&mut registry, "handshake_failures", "Connections that never got to speak HTTP, by reason");
+        let accept_errors = metric(&mut registry, "accept_errors", "Connections that could not be accepted");
+        let policy_file_in_force: Gauge = metric(
+            &mut registry,
             "policy_file_in_force",
             "1 while the policy file says what is in force, 0 while it is refused and the one before goes on",
-            policy_file_in_force.clone(),
         );
-        let ready = Gauge::default();
-        registry.register("ready", "1 while /readyz says ok, else 0", ready.clone());
+        policy_file_in_force.set(1);
+        let ready = metric(&mut registry, "ready", "1 while /readyz says ok, else 0");
         let cluster = ClusterMetrics::default();
         if looks_after_a_registration {
             cluster.register(&mut registry);
@@ -134,6 +149,7 @@ impl Metrics {
         let metrics = Self {
             registry,
             decisions,
+            denials,
             decision_seconds,
             violations,
             responses,
@@ -143,7 +159,10 @@ impl Metrics {
             certificate_start,
             certificate_expiry,
             connections_open,
+            connections_closed,
+            requests_open,
             in_flight,
+            buffered_bytes,
             handshake_failures,
             accept_errors,
             policy_file_in_force,
@@ -164,6 +183,11 @@ impl Metrics {
         for reason in [HandshakeFailure::Timeout, HandshakeFailure::PlainHttp, HandshakeFailure::Tls] {
             drop(self.handshake_failures.get_or_create(&[("reason", reason.label())]));
         }
+        for waiting in Waiting::ALL {
+            for listener in LISTENERS {
+                drop(self.connections_closed.get_or_create(&closed_labels(listener, waiting)));
+            }
+        }
         for code in CODES {
             drop(self.responses.get_or_create(&[("code", code)]));
         }
@@ -173,6 +197,9 @@ impl Metrics {
         for outcome in [Outcome::Allowed, Outcome::Denied] {
             drop(self.decisions.get_or_create(&decision_labels("UPDATE", "", outcome)));
         }
+        for dry_run in ["false", "true"] {
+            drop(self.denials.get_or_create(&[("dry_run", dry_run)]));
+        }
     }
 
     pub(super) fn decided(&self, decision: &Decision<'_>, took: Duration) {
@@ -180,9 +207,16 @@ impl Metrics {
         self.decisions
             .get_or_create(&decision_labels(&decision.operation, &decision.subresource, decision.outcome))
             .inc();
-        for violation in &decision.violations {
+        if decision.outcome == Outcome::Denied {
+            let dry_run = if decision.dry_run { "true" } else { "false" };
+            self.denials.get_or_create(&[("dry_run", dry_run)]).inc();
+        }
+        for violation in &decision.violations.first {
             let field = violation.path.split(['.', '[']).next().unwrap_or_default();
             self.violations.get_or_create(&[("field", known(field, &TOP_LEVEL_FIELDS))]).inc();
+        }
+        if decision.violations.more > 0 {
+            self.violations.get_or_create(&[("field", OTHER)]).inc_by(decision.violations.more as u64);
         }
     }
 
@@ -194,8 +228,12 @@ impl Metrics {
         self.handshake_failures.get_or_create(&[("reason", reason.label())]).inc();
     }
 
-    pub(super) fn policy_reloaded(&self, name: &str) {
-        self.policy.set(name);
+    pub(super) fn closed_to_make_room(&self, listener: &'static str, waiting: Waiting) {
+        self.connections_closed.get_or_create(&closed_labels(listener, waiting)).inc();
+    }
+
+    pub(super) fn policy_reloaded(&self, policy: &Policy) {
+        self.policy.set(policy);
         self.policy_file_in_force.set(1);
         self.policy_reloads.get_or_create(&[("result", "success")]).inc();
     }
@@ -228,13 +266,38 @@ impl Metrics {
 }
 
 impl HandshakeFailure {
-    fn label(self) -> &'static str {
+    pub(super) fn label(self) -> &'static str {
         match self {
             Self::Timeout => "timeout",
             Self::PlainHttp => "plain_http",
             Self::Tls => "tls",
         }
     }
+}
+
+impl Waiting {
+    const ALL: [Self; 5] = [Self::Handshake, Self::Head, Self::Body, Self::Response, Self::Idle];
+
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::Handshake => "handshake",
+            Self::Head => "head",
+            Self::Body => "body",
+            Self::Response => "response",
+            Self::Idle => "idle",
+        }
+    }
+}
+
+fn closed_labels(listener: &'static str, waiting: Waiting) -> Labels<2> {
+    [("listener", listener), ("waiting_for", waiting.label())]
+}
+
+/// Registers a metric of the type that is asked for.
+fn metric<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
+    let metric = M::default();
+    registry.register(name, help, metric.clone());
+    metric
 }
 
 fn decision_labels(operation: &str, subresource: &str, outcome: Outcome) -> Labels<3> {
@@ -257,25 +320,29 @@ fn known(text: &str, all: &[&'static str]) -> &'static str {
     all.iter().find(|known| **known == text).copied().unwrap_or(OTHER)
 }
 
-/// The name of the policy in force: one series, whatever names there were before.
+/// The name and the digest of the policy in force: one series, whatever there was before.
 #[derive(Debug, Clone)]
-struct PolicyInForce(Arc<Mutex<String>>);
+struct PolicyInForce(Arc<Mutex<[(&'static str, String); 2]>>);
 
 impl PolicyInForce {
-    fn new(name: &str) -> Self {
-        Self(Arc::new(Mutex::new(name.to_owned())))
+    fn new(policy: &Policy) -> Self {
+        Self(Arc::new(Mutex::new(Self::labels(policy))))
     }
 
-    fn set(&self, name: &str) {
-        // Nothing can fail while the lock is held, so a poisoned one holds a good name all the same.
-        name.clone_into(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    fn set(&self, policy: &Policy) {
+        // Nothing can fail while the lock is held, so a poisoned one holds good labels all the same.
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Self::labels(policy);
+    }
+
+    fn labels(policy: &Policy) -> [(&'static str, String); 2] {
+        [("name", policy.name().to_owned()), ("digest", policy.digest().to_owned())]
     }
 }
 
 impl Collector for PolicyInForce {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let name = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let info = Info::new([("name", name)]);
+        let labels = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let info = Info::new(labels);
         info.encode(encoder.encode_descriptor("policy", "The policy in force", None, info.metric_type())?)
     }
 }
@@ -285,8 +352,13 @@ pub(super) struct Held(Gauge);
 
 impl Held {
     pub(super) fn new(gauge: &Gauge) -> Self {
-        gauge.inc();
-        Self(gauge.clone())
+        Self::counted(gauge).0
+    }
+
+    /// The same, and the number with this one.
+    pub(super) fn counted(gauge: &Gauge) -> (Self, i64) {
+        let before = gauge.inc();
+        (Self(gauge.clone()), before + 1)
     }
 }
 

@@ -11,7 +11,10 @@ use std::{fmt::Display, time::Duration};
 
 use tokio::time::sleep;
 
-pub(super) use self::{policy::PolicyReloader, tls::TlsReloader};
+pub(super) use self::{
+    policy::PolicyReloader,
+    tls::{ClientCaReloader, TlsReloader},
+};
 
 const INTERVAL: Duration = Duration::from_millis(500);
 

@@ -47,22 +47,25 @@ impl PolicyReloader {
                 .and_then(|contents| policy_source::of_file(&file.0, &contents).map_err(|error| error.to_string()))
             {
                 Ok(policy) => {
-                    let name = policy.name().to_owned();
                     match &gate {
                         Some(gate) => gate.pass(policy, |policy| state.set_policy(policy)).await,
                         None => state.set_policy(policy),
                     }
-                    state.metrics.policy_reloaded(&name);
-                    info!(policy = name, file = %file.0.display(), "the policy file changed and is in force");
+                    let policy = state.policy();
+                    state.set_policy_problem(None);
+                    state.metrics.policy_reloaded(&policy);
+                    let (policy, digest) = (policy.name(), policy.digest());
+                    info!(policy, digest, file = %file.0.display(), "the policy file changed and is in force");
                 }
                 Err(reason) => {
                     state.metrics.policy_refused();
                     let policy = state.policy();
-                    let policy = policy.name();
+                    let (policy, digest) = (policy.name(), policy.digest());
                     warn!(
                         reason,
-                        policy, "the policy file changed and cannot be used; the policy before stays in force"
+                        policy, digest, "the policy file changed and cannot be used; the policy before stays in force"
                     );
+                    state.set_policy_problem(Some(reason));
                 }
             }
         }

@@ -1,11 +1,13 @@
 //! Reading the TLS files again when their contents change.
 
 use std::{
+    path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use rustls::crypto::CryptoProvider;
+use rustls::{crypto::CryptoProvider, pki_types::CertificateDer};
+use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::{Files, Look, Watched};
@@ -14,7 +16,7 @@ use crate::{
     server::{
         config::TlsFiles,
         state::State,
-        tls::{Identity, Material, TlsError},
+        tls::{ClientCa, Identity, Material, TlsError},
     },
 };
 
@@ -30,6 +32,7 @@ impl Files for TlsFiles {
 /// Watches the files that TLS is set up from.
 pub(in crate::server) struct TlsReloader {
     watched: Watched<TlsFiles>,
+    own: Option<CertificateDer<'static>>,
     provider: Arc<CryptoProvider>,
     validity: Validity,
     standing: Standing,
@@ -37,12 +40,16 @@ pub(in crate::server) struct TlsReloader {
 
 impl TlsReloader {
     /// Reads the files for the first time.
-    pub(in crate::server) fn start(files: TlsFiles) -> Result<(Self, Identity), TlsError> {
+    pub(in crate::server) fn start(
+        files: TlsFiles,
+        own: Option<CertificateDer<'static>>,
+    ) -> Result<(Self, Identity), TlsError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let material = Material::read(&files)?;
-        let identity = material.identity(&files, &provider)?;
+        let identity = material.identity(&files, own.as_ref(), &provider)?;
         let validity = identity.validity;
-        let reloader = Self { watched: Watched::new(files, material), provider, validity, standing: Standing::Good };
+        let watched = Watched::new(files, material);
+        let reloader = Self { watched, own, provider, validity, standing: Standing::Good };
         Ok((reloader, identity))
     }
 
@@ -69,7 +76,8 @@ impl TlsReloader {
 
     /// What serves from now on, or why these files cannot.
     fn identity(&self, look: Look<Material>) -> Result<Identity, String> {
-        look?.identity(&self.watched.files, &self.provider).map_err(|error| error.to_string())
+        let identity = look?.identity(&self.watched.files, self.own.as_ref(), &self.provider);
+        identity.map_err(|error| error.to_string())
     }
 
     /// Says once that the certificate is near its end, and once that it is over.
@@ -90,6 +98,55 @@ impl TlsReloader {
                 warn!(%cert, left, "the certificate ends soon");
             }
             Standing::Ended => warn!(%cert, "the certificate has expired: API servers will not call this webhook"),
+        }
+    }
+}
+
+/// The name of the file with the CAs of the clients.
+#[derive(Clone)]
+struct ClientCaFile(PathBuf);
+
+impl Files for ClientCaFile {
+    type Contents = Vec<u8>;
+    type Error = TlsError;
+
+    fn read(&self) -> Result<Vec<u8>, TlsError> {
+        ClientCa::read(&self.0)
+    }
+}
+
+/// Watches the CAs of the clients where the certificate is no file.
+pub(in crate::server) struct ClientCaReloader {
+    watched: Watched<ClientCaFile>,
+    provider: Arc<CryptoProvider>,
+    current: watch::Sender<ClientCa>,
+}
+
+impl ClientCaReloader {
+    /// Reads the file for the first time.
+    pub(in crate::server) fn start(file: PathBuf) -> Result<(Self, watch::Receiver<ClientCa>), TlsError> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let pem = ClientCa::read(&file)?;
+        let (current, receiver) = watch::channel(ClientCa::new(&file, pem.clone(), &provider)?);
+        Ok((Self { watched: Watched::new(ClientCaFile(file), pem), provider, current }, receiver))
+    }
+
+    /// Looks at the file again and again.
+    pub(in crate::server) async fn run(mut self, state: Arc<State>) {
+        loop {
+            let Some(look) = self.watched.look().await else { continue };
+            let file = &self.watched.files.0;
+            let read = look.and_then(|pem| ClientCa::new(file, pem, &self.provider).map_err(|error| error.to_string()));
+            match read {
+                Ok(ca) => {
+                    info!(file = %file.display(), "the CAs of the clients changed");
+                    self.current.send_replace(ca);
+                }
+                Err(reason) => {
+                    state.metrics.certificate_refused();
+                    warn!(reason, "the TLS files changed and cannot be used; the ones before go on serving");
+                }
+            }
         }
     }
 }
@@ -121,7 +178,7 @@ mod tests {
         let files = TlsFiles { cert: dir.path().join("tls.crt"), key: dir.path().join("tls.key"), client_ca: None };
         let ((cert_a, key_a), (cert_b, key_b)) = (pair(), pair());
         let a = look(&files, &cert_a, &key_a);
-        let (reloader, _) = TlsReloader::start(files.clone()).expect("the first pair serves");
+        let (reloader, _) = TlsReloader::start(files.clone(), None).expect("the first pair serves");
         let half = look(&files, &cert_b, &key_a);
         let b = look(&files, &cert_b, &key_b);
         let gone = Err("tls.crt: gone".to_owned());

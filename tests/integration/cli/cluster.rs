@@ -47,15 +47,17 @@ fn names_what_managed_certificates_need() {
 
     For more information, try '--help'.
     ");
-    assert_snapshot!(Folder::new().run(&[&MANAGED[..], &["--client-ca=ca.crt"]].concat()), @"
-    exit code 2
-    --- error output
-    error: the argument '--manage-certs' cannot be used with '--client-ca <FILE>'
-
-    Usage: pytorchjob-guard serve --manage-certs --registration <NAME> --service <NAMESPACE/NAME> --secret <NAME> --listen <ADDRESS>
-
-    For more information, try '--help'.
-    ");
+    // A CA for the clients goes with it, and is read before anything else.
+    let said = Folder::new().run(&[&MANAGED[..], &["--client-ca=ca.crt"]].concat());
+    assert!(said.contains("exit code 2") && said.contains("ca.crt: cannot be read: "), "{said}");
+    for (option, problem) in [
+        ("--namespace-selector=a in b", "\"a in b\" is no requirement of a label; write key=value"),
+        ("--object-selector==b", "\"=b\" is no requirement of a label"),
+        ("--failure-policy=ignore", "[possible values: Fail, Ignore]"),
+    ] {
+        let said = Folder::new().run(&[&MANAGED[..], &[option]].concat());
+        assert!(said.contains("exit code 2") && said.contains(problem), "{said}");
+    }
 }
 
 #[test]

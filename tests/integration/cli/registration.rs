@@ -81,6 +81,22 @@ fn takes_a_service_a_url_and_a_ca() {
 }
 
 #[test]
+fn prints_what_is_left_out_on_purpose() {
+    let chosen = ["--namespace-selector=team in (a,b)", "--object-selector=!skip", "--failure-policy=Ignore"];
+    let configuration = registration(&Folder::new(), &chosen);
+    let webhooks = configuration["webhooks"].as_array().expect("webhooks");
+    for webhook in webhooks {
+        let namespaces = json!({"matchExpressions": [{"key": "team", "operator": "In", "values": ["a", "b"]}]});
+        assert_eq!((&webhook["namespaceSelector"], &webhook["failurePolicy"]), (&namespaces, &json!("Ignore")));
+    }
+    let objects = json!({"matchExpressions": [{"key": "skip", "operator": "DoesNotExist"}]});
+    assert_eq!(webhooks[0]["objectSelector"], objects);
+    assert_eq!(webhooks[1].get("objectSelector"), None, "a Scale has no labels");
+    let plain = &registration(&Folder::new(), &[])["webhooks"][0];
+    assert_eq!((plain.get("namespaceSelector"), plain.get("objectSelector")), (None, None));
+}
+
+#[test]
 fn rejects_an_address_that_no_api_server_would_take() {
     assert_snapshot!(refused(&["--service", "guard"]), @"
     exit code 2

@@ -67,7 +67,12 @@ impl Tls {
 
     /// Connects and shakes hands. In TLS 1.3 a server that refuses the client says so only at the first read.
     pub(crate) fn connect(&self, address: SocketAddr) -> io::Result<Client> {
-        let tcp = tcp(address)?;
+        self.over(tcp(address)?)
+    }
+
+    /// Shakes hands over a connection that is there.
+    pub(crate) fn over(&self, tcp: TcpStream) -> io::Result<Client> {
+        let address = tcp.peer_addr()?;
         let name = ServerName::IpAddress(address.ip().into());
         let connection = ClientConnection::new(self.config(), name).map_err(io::Error::other)?;
         let mut stream = StreamOwned::new(connection, tcp);

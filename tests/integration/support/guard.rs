@@ -66,9 +66,14 @@ struct LogState {
 impl Start {
     /// With no more than this many open files.
     pub(crate) fn with_open_files(limit: u32) -> Self {
+        Self::after(&format!("ulimit -n {limit}"))
+    }
+
+    /// As the process that ran this in a shell before.
+    pub(crate) fn after(preparation: &str) -> Self {
         let mut shell = Command::new("sh");
         let guard = program();
-        shell.args(["-c", &format!("ulimit -n {limit}; exec \"$0\" \"$@\"")]).arg(guard.get_program());
+        shell.args(["-c", &format!("{preparation}; exec \"$0\" \"$@\"")]).arg(guard.get_program());
         for (name, _) in guard.get_envs() {
             shell.env_remove(name);
         }
@@ -143,8 +148,14 @@ impl Start {
     }
 
     /// Starts it where it cannot start, and returns its exit code and what it said.
-    pub(crate) fn fail(mut self) -> (Option<i32>, String) {
+    pub(crate) fn fail(self) -> (Option<i32>, String) {
+        self.fail_and(|| ())
+    }
+
+    /// Likewise, with a look at its folder after that.
+    pub(crate) fn fail_and(mut self, look: impl FnOnce()) -> (Option<i32>, String) {
         let output = self.command.output().expect("the guard starts");
+        look();
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     }
 }
@@ -253,6 +264,13 @@ impl Guard {
     #[track_caller]
     pub(crate) fn await_metric(&self, name: &str, value: f64) {
         eventually(&format!("{name} is {value}"), || (self.metric(name) - value).abs() < f64::EPSILON);
+    }
+
+    /// The memory it holds, in bytes.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id())).expect("the guard runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux tells it");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
     }
 
     /// Its process id.

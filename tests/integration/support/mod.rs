@@ -1,6 +1,7 @@
 //! What the tests of the server share: the guard as a child process, clients that speak to it, and certificates.
 
 pub(crate) mod client;
+pub(crate) mod frames;
 pub(crate) mod guard;
 pub(crate) mod pki;
 pub(crate) mod reviews;

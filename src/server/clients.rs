@@ -1,0 +1,82 @@
+//! The clients that are let in where `--client-ca` demands a certificate of them: those from its CAs, and the guard itself.
+//!
+//! A guard that has a registration calls itself to find out whether API servers could. No CA signs a certificate for that, so it
+//! makes one when it starts. The key is in memory only, and the server knows the certificate by its bytes.
+
+use std::sync::Arc;
+
+use rcgen::{CertificateParams, KeyPair};
+use rustls::{
+    DigitallySignedStruct, DistinguishedName, Error, SignatureScheme,
+    client::danger::HandshakeSignatureValid,
+    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime},
+    server::danger::{ClientCertVerified, ClientCertVerifier},
+};
+
+/// The certificate of the guard as its own client, with its key.
+pub(super) struct OwnClient {
+    pub(super) certificate: CertificateDer<'static>,
+    pub(super) key: PrivateKeyDer<'static>,
+}
+
+impl OwnClient {
+    pub(super) fn new() -> Result<Self, rcgen::Error> {
+        let key = KeyPair::generate()?;
+        let certificate = CertificateParams::default().self_signed(&key)?.der().clone();
+        Ok(Self { certificate, key: PrivatePkcs8KeyDer::from(key.serialize_der()).into() })
+    }
+}
+
+/// Lets in whom the CAs let in, and the guard itself.
+#[derive(Debug)]
+pub(super) struct Clients {
+    others: Arc<dyn ClientCertVerifier>,
+    own: CertificateDer<'static>,
+}
+
+impl Clients {
+    pub(super) fn new(others: Arc<dyn ClientCertVerifier>, own: CertificateDer<'static>) -> Self {
+        Self { others, own }
+    }
+}
+
+impl ClientCertVerifier for Clients {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.others.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        if *end_entity == self.own {
+            // That it has the key is verified with its signature.
+            return Ok(ClientCertVerified::assertion());
+        }
+        self.others.verify_client_cert(end_entity, intermediates, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.others.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.others.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.others.supported_verify_schemes()
+    }
+}

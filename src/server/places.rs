@@ -1,0 +1,223 @@
+//! Places for connections, and which of them makes room when there is none left.
+//!
+//! An honest peer needs milliseconds for a handshake, a head or a body. So the newcomer always gets a place, and the connection
+//! that has completed nothing for longest gives it up.
+
+use std::{
+    cmp::Reverse,
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::{Notify, oneshot};
+
+use super::watch::{Waiting, Watch};
+
+/// No honest peer takes longer for its first answer. One that does goes before any that was answered.
+const NEWCOMERS_TIME: Duration = Duration::from_secs(1);
+/// One place in so many is for connections that were not answered yet. Without it peers that were answered once and stay could make
+/// newcomers drive out each other, before they have had their milliseconds.
+const NEWCOMERS_SHARE: usize = 8;
+
+/// The places of one listener.
+pub(super) struct Places {
+    most: usize,
+    taken: Mutex<Taken>,
+    freed: Notify,
+}
+
+#[derive(Default)]
+struct Taken {
+    next: u64,
+    open: HashMap<u64, (Arc<Seat>, oneshot::Sender<()>)>,
+}
+
+/// A connection that has a place.
+pub(super) struct Seat {
+    pub(super) peer: SocketAddr,
+    pub(super) watch: Watch,
+}
+
+/// A place, until it is dropped.
+pub(super) struct Place {
+    places: Arc<Places>,
+    id: u64,
+    pub(super) seat: Arc<Seat>,
+    leave: oneshot::Receiver<()>,
+    is_lost: bool,
+}
+
+/// A connection that made room.
+pub(super) struct MadeRoom {
+    pub(super) peer: SocketAddr,
+    pub(super) waiting: Waiting,
+}
+
+impl Places {
+    pub(super) fn new(most: usize) -> Self {
+        Self { most, taken: Mutex::default(), freed: Notify::new() }
+    }
+
+    /// Takes a place, and tells who made room for it. None while every connection is about to be answered.
+    pub(super) fn take(self: &Arc<Self>, peer: SocketAddr) -> Option<(Place, Option<MadeRoom>)> {
+        let mut taken = self.taken();
+        let made_room =
+            if taken.open.len() < self.most { None } else { Some(taken.evict(longest_waiting, self.most)?) };
+        let id = taken.next;
+        taken.next += 1;
+        let seat = Arc::new(Seat { peer, watch: Watch::new() });
+        let (tell, leave) = oneshot::channel();
+        taken.open.insert(id, (Arc::clone(&seat), tell));
+        Some((Place { places: Arc::clone(self), id, seat, leave, is_lost: false }, made_room))
+    }
+
+    /// Closes the connection that has waited for longest.
+    pub(super) fn close_longest_waiting(&self) -> Option<MadeRoom> {
+        self.taken().evict(longest_waiting, self.most)
+    }
+
+    /// Closes the connection with the most requests that wait for its peer.
+    pub(super) fn close_heaviest(&self) -> Option<MadeRoom> {
+        self.taken().evict(heaviest, self.most)
+    }
+
+    /// Waits until a place is free, or may be.
+    pub(super) async fn freed(&self) {
+        self.freed.notified().await;
+    }
+
+    /// Waits until every place is free.
+    pub(super) async fn all_free(&self) {
+        while !self.taken().open.is_empty() {
+            self.freed().await;
+        }
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        // Nothing can fail while the lock is held, so a poisoned one holds a good map all the same.
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Taken {
+    fn evict(&mut self, choose: fn(&Self, usize) -> Option<u64>, most: usize) -> Option<MadeRoom> {
+        let id = choose(self, most)?;
+        let (seat, tell) = self.open.remove(&id)?;
+        let waiting = seat.watch.waiting().unwrap_or(Waiting::Response);
+        // It may be ending by itself.
+        let _ = tell.send(());
+        Some(MadeRoom { peer: seat.peer, waiting })
+    }
+}
+
+/// A connection that could make room.
+#[derive(Debug, Clone, Copy)]
+struct Candidate {
+    id: u64,
+    is_unproven: bool,
+    /// How long it has completed nothing; none while it is about to be answered.
+    waits_for: Option<Duration>,
+}
+
+fn longest_waiting(taken: &Taken, most: usize) -> Option<u64> {
+    let candidate = |(id, (seat, _)): (&u64, &(Arc<Seat>, _))| Candidate {
+        id: *id,
+        is_unproven: seat.watch.is_unproven(),
+        waits_for: seat.watch.waiting().map(|_| seat.watch.waits_for()),
+    };
+    choose(taken.open.iter().map(candidate), most)
+}
+
+/// A connection that was answered outlives those that were not, as long as newcomers have their share.
+fn choose(candidates: impl Iterator<Item = Candidate>, most: usize) -> Option<u64> {
+    let (mut unproven, mut answered) = (None, None);
+    let mut newcomers = 0;
+    for Candidate { id, is_unproven, waits_for } in candidates {
+        newcomers += usize::from(is_unproven);
+        if let Some(waits_for) = waits_for {
+            let oldest = if is_unproven { &mut unproven } else { &mut answered };
+            // Of the same millisecond the first that came.
+            *oldest = (*oldest).max(Some((waits_for, Reverse(id))));
+        }
+    }
+    let is_patient = unproven.is_some_and(|(time, _)| time < NEWCOMERS_TIME) && newcomers * NEWCOMERS_SHARE < most;
+    let chosen = if is_patient { answered.or(unproven) } else { unproven.or(answered) };
+    chosen.map(|(_, Reverse(id))| id)
+}
+
+fn heaviest(taken: &Taken, _: usize) -> Option<u64> {
+    let weight = |seat: &Seat| (seat.watch.unfinished(), seat.watch.waits_for());
+    taken.open.iter().max_by_key(|(_, (seat, _))| weight(seat)).map(|(id, _)| *id)
+}
+
+impl Place {
+    /// Returns once the place is a newcomer's. To be called no more then.
+    pub(super) async fn needed(&mut self) {
+        // The error says that the map gave the place up without a word; that is the same.
+        let _ = (&mut self.leave).await;
+        self.is_lost = true;
+    }
+
+    /// True once the place is a newcomer's.
+    pub(super) fn is_lost(&self) -> bool {
+        self.is_lost
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.places.taken().open.remove(&self.id);
+        // One waits for a place, or for all of them, and never both at a time.
+        self.places.freed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unproven(id: u64, milliseconds: u64) -> Candidate {
+        Candidate { id, is_unproven: true, waits_for: Some(Duration::from_millis(milliseconds)) }
+    }
+
+    fn answered(id: u64, milliseconds: u64) -> Candidate {
+        Candidate { is_unproven: false, ..unproven(id, milliseconds) }
+    }
+
+    fn chosen(most: usize, candidates: &[Candidate]) -> Option<u64> {
+        choose(candidates.iter().copied(), most)
+    }
+
+    #[test]
+    fn closes_the_oldest_that_was_never_answered_before_any_that_was() {
+        assert_eq!(chosen(4, &[answered(0, 90_000), unproven(1, 3), unproven(2, 2), answered(3, 1)]), Some(1));
+        assert_eq!(chosen(4, &[unproven(2, 3), unproven(1, 3)]), Some(1), "the first that came");
+    }
+
+    #[test]
+    fn closes_the_longest_idle_where_all_were_answered() {
+        assert_eq!(chosen(3, &[answered(0, 5), answered(1, 9), answered(2, 7)]), Some(1));
+    }
+
+    #[test]
+    fn leaves_newcomers_their_milliseconds_where_answered_ones_hold_most_places() {
+        let mut all: Vec<Candidate> = (0..15).map(|id| answered(id, 100 + id)).collect();
+        all.push(unproven(15, 40));
+        assert_eq!(chosen(16, &all), Some(14), "it has just come");
+        all[15] = unproven(15, 1_000);
+        assert_eq!(chosen(16, &all), Some(15), "it had its time");
+        all[15] = unproven(15, 40);
+        all[..2].copy_from_slice(&[unproven(0, 50), unproven(1, 30)]);
+        assert_eq!(chosen(16, &all), Some(0), "newcomers have their share");
+    }
+
+    #[test]
+    fn closes_none_that_is_about_to_be_answered() {
+        let decides = Candidate { waits_for: None, ..unproven(0, 0) };
+        assert_eq!(chosen(1, &[decides]), None);
+        assert_eq!(chosen(2, &[decides, answered(1, 0)]), Some(1));
+        assert_eq!(chosen(0, &[]), None);
+    }
+}

@@ -3,7 +3,7 @@
 mod cluster;
 #[path = "../monitoring/mod.rs"]
 mod dashboards;
-#[allow(dead_code, reason = "the tests of an installed guard need more of it")]
+#[allow(dead_code, unused_imports, reason = "the tests of an installed guard and those of an attack need more of it")]
 mod harness;
 #[allow(dead_code, reason = "other tests need more of it")]
 #[path = "../docs/mod.rs"]
@@ -11,6 +11,7 @@ mod pages;
 mod rotation;
 mod run;
 
+mod api_server_options;
 mod certificate_rotation;
 mod conditions;
 mod deletion;
@@ -18,6 +19,7 @@ mod docs;
 mod dry_run;
 mod edit;
 mod external_diff;
+mod fields;
 mod forbidden_changes;
 mod install;
 mod kueue;
@@ -33,7 +35,9 @@ mod secrecy;
 mod semantic_equality;
 mod tracing;
 mod training_operator;
+mod types;
 mod validation_actions;
+mod versions;
 
 use std::{env, process::ExitCode, sync::Arc};
 
@@ -52,6 +56,26 @@ macro_rules! tests {
 }
 pub(crate) use tests;
 
+/// The modules whose tests depend on the API server or on kubectl: all that run where `KUBERNETES_VERSION` is set.
+const OF_EVERY_VERSION: [&str; 10] = [
+    "conditions",
+    "deletion",
+    "dry_run",
+    "edit",
+    "forbidden_changes",
+    "install::applying",
+    "mutable_fields",
+    "scale_and_status",
+    "validation_actions",
+    "versions",
+];
+
+/// True if a test is one of those that this run is about.
+fn is_wanted(name: &str) -> bool {
+    let newest = env::var_os("KUBERNETES_VERSION").is_none_or(|version| version.is_empty());
+    newest || name.rsplit_once("::").is_some_and(|(module, _)| OF_EVERY_VERSION.contains(&module))
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let clusters = Arc::new(Clusters::default());
@@ -64,12 +88,16 @@ fn main() -> ExitCode {
         dry_run::TESTS,
         secrecy::TESTS,
         training_operator::TESTS,
+        types::TESTS,
         deletion::TESTS,
         outage::TESTS,
+        api_server_options::TESTS,
         certificate_rotation::TESTS,
         conditions::TESTS,
+        conditions::hostile::TESTS,
         docs::TESTS,
         external_diff::TESTS,
+        fields::TESTS,
         validation_actions::TESTS,
         policy_rotation::TESTS,
         operated::TESTS,
@@ -77,6 +105,7 @@ fn main() -> ExitCode {
         install::rendering::TESTS,
         install::applying::TESTS,
         install::permissions::TESTS,
+        install::network::TESTS,
         install::pod_security::TESTS,
         install::uninstalling::TESTS,
         install::image::TESTS,
@@ -84,13 +113,15 @@ fn main() -> ExitCode {
         managed::conditions::TESTS,
         tracing::TESTS,
         monitoring::TESTS,
+        versions::TESTS,
     ]
     .concat()
     .into_iter()
+    // Without the crate's name, as libtest has it.
+    .map(|(name, test)| (name.split_once("::").map_or(name, |(_, name)| name), test))
+    .filter(|(name, _)| is_wanted(name))
     .map(|(name, test)| {
         let clusters = Arc::clone(&clusters);
-        // Without the crate's name, as libtest has it.
-        let name = name.split_once("::").map_or(name, |(_, name)| name);
         let trial = Trial::test(name, move || {
             test(&clusters);
             Ok(())

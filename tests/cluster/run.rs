@@ -56,8 +56,12 @@ impl Run {
 
     /// The last refusal of the API server.
     pub(crate) fn status(&self) -> Value {
-        let is_status = |line: &&str| line.starts_with("\t{\"kind\":\"Status\"");
-        let answer = self.stderr.lines().rfind(is_status);
+        // Until 1.31 kubectl logs a body in the line that says so, later on a line of its own.
+        let body = |line: &'_ str| {
+            let body = line.strip_prefix('\t').or_else(|| Some(line.split_once("] Response Body: ")?.1))?;
+            body.starts_with("{\"kind\":\"Status\"").then(|| body.to_owned())
+        };
+        let answer = self.stderr.lines().filter_map(body).next_back();
         let answer = answer.unwrap_or_else(|| panic!("no Status in what {} said:\n{}", self.command, self.said()));
         serde_json::from_str(answer.trim()).expect("a Status is JSON")
     }

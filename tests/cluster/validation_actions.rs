@@ -1,6 +1,6 @@
 //! What a policy's actions make of a violation: users see it or not, the audit log knows, and the update passes or not.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{
     cluster::{Cluster, Clusters, Job, Violation},
@@ -48,7 +48,12 @@ fn audited(job: &Job) -> Value {
     let ours = annotations.iter().filter_map(|(key, value)| {
         Some((key.strip_prefix("updates.pytorchjob-guard.internal/")?.to_owned(), value.clone()))
     });
-    ours.collect()
+    let mut ours: Map<String, Value> = ours.collect();
+    // Which one it is depends on every byte of the policy.
+    let digest = ours.remove("policy-digest").unwrap_or(json!(""));
+    let is_digest = |digest: &str| digest.len() == 12 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+    assert!(ours.is_empty() || digest.as_str().is_some_and(is_digest), "{digest}");
+    Value::Object(ours)
 }
 
 /// What the audit log says of the violations.

@@ -248,7 +248,13 @@ impl Arena {
     pub(crate) fn metric(&self, name: &str) -> BTreeMap<String, Option<f64>> {
         let value = |page: &str| {
             page.lines().find_map(|line| {
-                line.strip_prefix("pytorchjob_guard_")?.strip_prefix(name)?.strip_prefix(' ')?.parse().ok()
+                let rest = line.strip_prefix("pytorchjob_guard_")?;
+                // A policy's name is enough, whatever its digest.
+                let rest = match name.strip_suffix('}') {
+                    Some(labels) if name.starts_with("policy_info") => rest.strip_prefix(labels)?.split_once('}')?.1,
+                    _ => rest.strip_prefix(name)?,
+                };
+                rest.strip_prefix(' ')?.parse().ok()
             })
         };
         let pods = self.kubelet.pods().into_iter();

@@ -3,6 +3,7 @@
 pub(crate) mod applying;
 mod empty_root;
 pub(crate) mod image;
+pub(crate) mod network;
 pub(crate) mod permissions;
 pub(crate) mod pod_security;
 pub(crate) mod rendering;
@@ -15,6 +16,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::{
     harness::{ADMIN, ControlPlane, Programs, Session, helm, kubectl, until},
@@ -47,6 +49,13 @@ const OVERLAYS: [Overlay; 3] = [
     Overlay { name: "always-ask", components: ["self-managed", "always-ask"], values: "alwaysAsk=true" },
 ];
 
+/// The combination with the fewest rights. No folder of manifests/overlays has it.
+const READS_ONLY: Overlay = Overlay {
+    name: "cert-manager, always-ask",
+    components: ["cert-manager", "always-ask"],
+    values: "certificates=cert-manager,alwaysAsk=true",
+};
+
 impl Overlay {
     fn folder(self) -> PathBuf {
         Path::new(ROOT).join("manifests/overlays").join(self.name)
@@ -59,6 +68,12 @@ impl Overlay {
 
     /// What it renders with another policy, composed as manifests/README.md says.
     fn objects_with(self, policy: &str) -> Vec<Value> {
+        let folder = self.composed(policy);
+        objects(&run(Command::new(kubectl().expect("kubectl")).arg("kustomize").arg(folder.path())))
+    }
+
+    /// A folder whose kustomization composes these components with that policy.
+    fn composed(self, policy: &str) -> TempDir {
         let folder = tempfile::tempdir().expect("a folder");
         copy(&Path::new(ROOT).join("manifests"), &folder.path().join("manifests"));
         let kustomization = json!({
@@ -66,7 +81,12 @@ impl Overlay {
             "components": self.components.map(|component| format!("manifests/components/{component}")),
         });
         fs::write(folder.path().join("kustomization.yaml"), kustomization.to_string()).expect("a file");
-        objects(&run(Command::new(kubectl().expect("kubectl")).arg("kustomize").arg(folder.path())))
+        folder
+    }
+
+    /// True if the guard writes to its registration: `caBundle`, conditions, or both.
+    fn writes_its_registration(self) -> bool {
+        self.components != READS_ONLY.components
     }
 
     /// What `helm template` renders for the same choice.
@@ -92,6 +112,7 @@ fn run(command: &mut Command) -> String {
     let output = command.stdin(Stdio::null()).output().expect("it can be run");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?} failed:\n{said}");
+    assert!(!said.contains("Warning: "), "{command:?} succeeded with a warning:\n{said}");
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
@@ -151,9 +172,10 @@ impl Bare {
         for (kind, plural) in [("Issuer", "issuers"), ("Certificate", "certificates")] {
             bare.plane.apply(&cert_managers(kind, plural).to_string()).expect("a CRD");
             let name = format!("crd/{plural}.cert-manager.io");
-            bare.kubectl(&["wait", "--for=create", &name]);
-            bare.kubectl(&["wait", "--for=jsonpath={.status.acceptedNames.kind}", &name]);
-            bare.kubectl(&["wait", "--for=condition=Established", &name]);
+            // kubectl cannot wait for a condition of an object that has no conditions yet: it fails.
+            let wait = ["wait", "--for=condition=Established", "--timeout=10s", &name];
+            let established = || Ok(bare.plane.kubectl(ADMIN).args(wait).output()?.status.success().then_some(()));
+            until("cert-manager's CRD", established).expect("a CRD");
         }
         bare
     }
@@ -165,15 +187,17 @@ impl Bare {
 
     /// Applies an overlay, and waits until the API server knows the rights it gives: it hears of them a little later.
     fn apply(&self, overlay: Overlay) {
-        self.kubectl(&["apply", "-k", &overlay.folder().display().to_string()]);
+        let folder = overlay.composed("cci");
+        self.kubectl(&["apply", "-k", &folder.path().display().to_string()]);
         self.wait_for_rights(overlay);
     }
 
     fn wait_for_rights(&self, overlay: Overlay) {
-        let secret = (overlay.name != "cert-manager").then_some("secret/pytorchjob-guard-ca");
-        for what in secret.into_iter().chain(["validatingwebhookconfiguration/pytorchjob-guard"]) {
+        let secret = (overlay.components[0] == "self-managed").then_some(("patch", "secret/pytorchjob-guard-ca"));
+        let verb = if overlay.writes_its_registration() { "patch" } else { "watch" };
+        for (verb, what) in secret.into_iter().chain([(verb, "validatingwebhookconfiguration/pytorchjob-guard")]) {
             let account = format!("--as={ACCOUNT}");
-            let can = ["auth", "can-i", "patch", what, "--quiet", &account, "--namespace", NAME];
+            let can = ["auth", "can-i", verb, what, "--quiet", &account, "--namespace", NAME];
             let may = || Ok(self.plane.kubectl(ADMIN).args(can).output()?.status.success().then_some(()));
             until("the guard's rights", may).expect("the guard has its rights");
         }

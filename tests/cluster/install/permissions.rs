@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use super::{ACCOUNT, Bare, NAME, OVERLAYS};
+use super::{ACCOUNT, Bare, NAME, OVERLAYS, READS_ONLY};
 use crate::{cluster::Clusters, tests};
 
 tests![the_account_may_do_what_the_guard_needs_and_nothing_else];
@@ -10,7 +10,7 @@ tests![the_account_may_do_what_the_guard_needs_and_nothing_else];
 fn the_account_may_do_what_the_guard_needs_and_nothing_else(_: &Clusters) {
     let bare = Bare::boot();
     // First the one with the fewest rights: applying another takes none away.
-    let lists = [OVERLAYS[1], OVERLAYS[0], OVERLAYS[2]].map(|overlay| {
+    let lists = [READS_ONLY, OVERLAYS[1], OVERLAYS[0], OVERLAYS[2]].map(|overlay| {
         bare.apply(overlay);
         // What every account may do: ask what it may do, and for the API server's version.
         let anybody = may(&bare, "system:serviceaccount:default:nobody", NAME);
@@ -21,6 +21,10 @@ fn the_account_may_do_what_the_guard_needs_and_nothing_else(_: &Clusters) {
         format!("{}:\n{}in another namespace:\n{}", overlay.name, own.concat(), elsewhere.concat())
     });
     assert_snapshot!(lists.concat(), @"
+    cert-manager, always-ask:
+      validatingwebhookconfigurations.admissionregistration.k8s.io | [] | [pytorchjob-guard] | [get list watch]
+    in another namespace:
+      validatingwebhookconfigurations.admissionregistration.k8s.io | [] | [pytorchjob-guard] | [get list watch]
     cert-manager:
       validatingwebhookconfigurations.admissionregistration.k8s.io | [] | [pytorchjob-guard] | [get list watch patch]
     in another namespace:

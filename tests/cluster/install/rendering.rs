@@ -6,7 +6,7 @@ use insta::assert_snapshot;
 use pytorchjob_guard::admission::Policy;
 use serde_json::{Value, json};
 
-use super::{NAME, OVERLAYS, ROOT, assert_same, chart, fails, identity, objects, run, template, the};
+use super::{NAME, OVERLAYS, READS_ONLY, ROOT, assert_same, chart, fails, identity, objects, run, template, the};
 use crate::{
     cluster::{Clusters, GUARD},
     harness::helm,
@@ -51,7 +51,7 @@ fn an_overlay_is_its_parts(_: &Clusters) {
 }
 
 fn kubectl_and_helm_render_the_same_objects(_: &Clusters) {
-    for overlay in OVERLAYS {
+    for overlay in OVERLAYS.into_iter().chain([READS_ONLY]) {
         for policy in Policy::builtin_names() {
             let context = format!("{} {policy}", overlay.name);
             assert_same(&overlay.objects_with(policy), &overlay.chart_objects_with(policy), &context);
@@ -75,7 +75,7 @@ fn an_overlay_gives_the_guard_what_it_needs(_: &Clusters) {
       --log-format=json
       --policy=/etc/pytorchjob-guard/policy.yaml
       --max-body-bytes=4194304
-      --max-in-flight=32
+      --max-buffered-bytes=33554432
       --registration=pytorchjob-guard
       --service=pytorchjob-guard/pytorchjob-guard
       --manage-certs
@@ -88,7 +88,7 @@ fn an_overlay_gives_the_guard_what_it_needs(_: &Clusters) {
       --log-format=json
       --policy=/etc/pytorchjob-guard/policy.yaml
       --max-body-bytes=4194304
-      --max-in-flight=32
+      --max-buffered-bytes=33554432
       --registration=pytorchjob-guard
       --service=pytorchjob-guard/pytorchjob-guard
       --tls-cert=/etc/pytorchjob-guard-tls/tls.crt
@@ -101,7 +101,7 @@ fn an_overlay_gives_the_guard_what_it_needs(_: &Clusters) {
       --log-format=json
       --policy=/etc/pytorchjob-guard/policy.yaml
       --max-body-bytes=4194304
-      --max-in-flight=32
+      --max-buffered-bytes=33554432
       --registration=pytorchjob-guard
       --service=pytorchjob-guard/pytorchjob-guard
       --manage-certs
@@ -302,6 +302,8 @@ fn helm_refuses_values_that_mean_nothing(_: &Clusters) {
         ("replicas=0", "at '/replicas'"),
         ("image.digest=latest", "at '/image/digest'"),
         ("extraArgs={listen}", "at '/extraArgs/0'"),
+        ("networkPolicy.egress.ports={0}", "at '/networkPolicy/egress/ports/0'"),
+        ("networkPolicy.ingress.webhook.from[0].cidr=192.0.2.0/28", "at '/networkPolicy/ingress/webhook/from/0'"),
         ("policyText=nonsense", "policyText is no policy"),
     ] {
         let said = fails(&mut template(NAME, &["--set", value]));

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    io,
+    fs, io,
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc,
@@ -12,13 +12,17 @@ use std::{
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD as STANDARD};
-use rustls::pki_types::CertificateDer;
+use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
+    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName},
+};
 use serde_json::{Value, json};
 
 use super::{Home, Registered, until_metric, until_ready_says};
 use crate::{
-    cluster::Clusters,
-    harness::{Guard, until},
+    cluster::{Clusters, Job},
+    harness::{Guard, example_job, free_address, until},
     tests,
 };
 
@@ -31,6 +35,8 @@ tests![
     says_what_is_wrong_with_the_secret,
     goes_on_serving_without_the_api_server,
     stays_ready_while_the_registration_is_gone,
+    lets_in_itself_and_clients_of_the_client_ca,
+    is_ready_with_a_certificate_that_is_its_own_ca,
 ];
 
 /// The registration without what the guard keeps and what the API server counts.
@@ -309,4 +315,89 @@ fn stays_ready_while_the_registration_is_gone(clusters: &Clusters) {
     .expect("it gets the bundle anew");
     until_metric(&guard, "registration_fits", 1);
     home.call(&guard, &home.bundle()).expect("and it verifies");
+}
+
+/// A client's certificate and its key.
+type Client = (CertificateDer<'static>, PrivateKeyDer<'static>);
+
+/// A CA of clients, PEM, and a client that it signed.
+fn clients() -> (String, Client) {
+    let (ca_key, key) = (KeyPair::generate().expect("a key"), KeyPair::generate().expect("a key"));
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca = params.self_signed(&ca_key).expect("a CA").pem();
+    let mut client = CertificateParams::default();
+    client.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let client = client.signed_by(&key, &Issuer::new(params, ca_key)).expect("a certificate").der().clone();
+    (ca, (client, PrivatePkcs8KeyDer::from(key.serialize_der()).into()))
+}
+
+/// What the guard answers to a request that is no review.
+fn asked(home: &Home, guard: &Guard, client: Option<&Client>) -> io::Result<String> {
+    let mut roots = RootCertStore::empty();
+    for ca in home.bundle() {
+        roots.add(ca).map_err(io::Error::other)?;
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .with_root_certificates(roots);
+    let config = match client {
+        Some((certificate, key)) => config.with_client_auth_cert(vec![certificate.clone()], key.clone_key()),
+        None => Ok(config.with_no_client_auth()),
+    };
+    let name = ServerName::try_from(format!("{0}.{0}.svc", home.name)).map_err(io::Error::other)?;
+    let connection =
+        ClientConnection::new(Arc::new(config.map_err(io::Error::other)?), name).map_err(io::Error::other)?;
+    let mut stream = StreamOwned::new(connection, TcpStream::connect(guard.address)?);
+    io::Write::write_all(&mut stream, b"GET / HTTP/1.1\r\nhost: guard\r\nconnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    io::Read::read_to_string(&mut stream, &mut answer)?;
+    Ok(answer)
+}
+
+fn lets_in_itself_and_clients_of_the_client_ca(clusters: &Clusters) {
+    let home = Home::new(clusters.cci(), true, Some(&Registered::cci()));
+    let file = home.cluster.folder().join("clients.crt");
+    let ((ca, client), (other_ca, other)) = (clients(), clients());
+    fs::write(&file, ca).expect("a file");
+    let guard = home.managed(&["--client-ca", &file.display().to_string()]);
+    until_ready_says(&guard, "200 OK");
+    let failures = || guard.metric("handshake_failures_total{reason=\"tls\"}").expect("metrics");
+    assert_eq!(failures(), Some(0), "its calls to itself are none");
+    assert!(asked(&home, &guard, Some(&client)).expect("an answer").starts_with("HTTP/1.1 404"));
+    assert_eq!(failures(), Some(0));
+    asked(&home, &guard, None).expect_err("a certificate is demanded");
+    asked(&home, &guard, Some(&other)).expect_err("of that CA");
+    until_metric(&guard, "handshake_failures_total{reason=\"tls\"}", 2);
+
+    // The next CA is taken from the file.
+    fs::write(&file, other_ca).expect("a file");
+    let is_let_in = || Ok(asked(&home, &guard, Some(&other)).ok());
+    assert!(until("the other client", is_let_in).expect("an answer").starts_with("HTTP/1.1 404"));
+    asked(&home, &guard, Some(&client)).expect_err("the first CA is not trusted any more");
+    until_metric(&guard, "ready", 1);
+    assert!(!guard.log().expect("a log").contains("not ready any more"));
+}
+
+/// As `openssl req -x509` makes it.
+fn is_ready_with_a_certificate_that_is_its_own_ca(clusters: &Clusters) {
+    let home = Home::new(clusters.cci(), false, None);
+    let folder = home.cluster.folder();
+    let key = KeyPair::generate().expect("a key");
+    let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("a name");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    fs::write(folder.join("tls.crt"), params.self_signed(&key).expect("a certificate").pem()).expect("a file");
+    fs::write(folder.join("tls.key"), key.serialize_pem()).expect("a file");
+    let address = free_address().expect("a port");
+    home.register(&Registered::at(address, folder.join("tls.crt")));
+    home.kubectl(&["label", "namespace", &home.name, "own-guard=true"]);
+    let mut job = example_job();
+    job["metadata"]["namespace"] = json!(home.name);
+    home.apply(&job);
+    let guard = home.guard_with_files(address, &folder, std::path::Path::new("cci"), &[]);
+    until_ready_says(&guard, "200 OK");
+    // And the API server trusts it: the guard names the field.
+    let job = Job { cluster: home.cluster, namespace: home.name.clone() };
+    job.rejects(&[("spec.backoffLimit", "(added)")], || job.patch(&json!({"spec": {"backoffLimit": 1}})));
 }

@@ -19,6 +19,7 @@ use crate::{
 
 tests![
     tells_that_the_registration_does_not_fit_and_leaves_it,
+    tells_what_leaves_updates_out_unless_it_is_declared,
     takes_away_what_does_not_follow_from_the_policy,
     adds_the_conditions_once_all_was_quiet,
     lets_nothing_past_a_stricter_policy_once_it_is_in_force,
@@ -145,6 +146,44 @@ fn tells_that_the_registration_does_not_fit_and_leaves_it(clusters: &Clusters) {
     until_ready_says(&guard, "nobody is asked about updates of pytorchjobs.kubeflow.org/scale");
     kept.home.tamper(&json!([{"op": "replace", "path": "/webhooks/0/failurePolicy", "value": "Ignore"}]));
     until_ready_says(&guard, "failurePolicy Ignore lets updates of pytorchjobs.kubeflow.org through");
+}
+
+fn tells_what_leaves_updates_out_unless_it_is_declared(clusters: &Clusters) {
+    let kept = Kept::new(clusters, &policy("own", &[]), true);
+    let guard = kept.guard(&kept.policy, &[]);
+    until_ready_says(&guard, "200 OK");
+    until_metric(&guard, "registration_fits", 1);
+    let selects = json!({"matchLabels": {"no": "such"}});
+    for (field, value, misfit) in [
+        ("rules/0/scope", json!("Cluster"), "scope Cluster of webhook updates."),
+        ("rules/0/apiVersions", json!(["v2"]), "apiVersions v2 of webhook updates."),
+        ("namespaceSelector", selects.clone(), "the namespaceSelector of webhook updates."),
+        ("objectSelector", selects, "the objectSelector of webhook updates."),
+    ] {
+        let path = format!("/webhooks/0/{field}");
+        let before = kept.home.registration().pointer(&path).cloned().expect("the API server writes its default");
+        kept.home.tamper(&json!([{"op": "replace", "path": path, "value": value}]));
+        let said = until_ready_says(&guard, &format!("warning: updates get past the guard: {misfit}"));
+        assert!(said.starts_with("HTTP/1.1 200"), "{said}");
+        until_metric(&guard, "registration_fits", 0);
+        // And so they do.
+        let value = format!("through-{}", field.replace('/', "-"));
+        let passes = || Ok((kept.patch("backoffLimit", &value).code() == Some(0)).then_some(()));
+        until("an update to get past", passes).expect("the API server does not ask");
+        kept.home.tamper(&json!([{"op": "replace", "path": path, "value": before}]));
+        until_metric(&guard, "registration_fits", 1);
+        let is_refused = || Ok((kept.patch("backoffLimit", "other").code() != Some(0)).then_some(()));
+        until("a refusal", is_refused).expect("the API server asks again");
+    }
+
+    let ignore =
+        |at: usize| json!({"op": "replace", "path": format!("/webhooks/{at}/failurePolicy"), "value": "Ignore"});
+    kept.home.tamper(&json!([ignore(0), ignore(1)]));
+    until_metric(&guard, "registration_fits", 0);
+    drop(guard);
+    let guard = kept.guard(&kept.policy, &["--failure-policy=Ignore"]);
+    until_ready_says(&guard, "200 OK");
+    until_metric(&guard, "registration_fits", 1);
 }
 
 fn takes_away_what_does_not_follow_from_the_policy(clusters: &Clusters) {

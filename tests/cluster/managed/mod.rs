@@ -84,7 +84,7 @@ impl<'a> Home<'a> {
     /// Registers the guard for this namespace alone.
     pub(crate) fn register(&self, registered: &Registered) {
         let mut print = Command::new(crate::cluster::GUARD);
-        print.args(["registration", &registered.policy, "--name", &self.name, "--output=json"]);
+        print.args(["registration", &registered.policy, "--name", &self.name, "--output=json", &self.selector()]);
         match &registered.url {
             Some((address, ca)) => {
                 print.args(["--url", &format!("https://{address}/validate"), "--ca-bundle"]).arg(ca);
@@ -98,11 +98,12 @@ impl<'a> Home<'a> {
         }
         let output = print.output().expect("the guard runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let mut configuration: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-        for webhook in configuration["webhooks"].as_array_mut().expect("webhooks") {
-            webhook["namespaceSelector"] = json!({"matchLabels": {"kubernetes.io/metadata.name": self.name}});
-        }
-        self.apply(&configuration);
+        self.apply(&serde_json::from_slice(&output.stdout).expect("JSON"));
+    }
+
+    /// Leaves out all namespaces but this one.
+    fn selector(&self) -> String {
+        format!("--namespace-selector=kubernetes.io/metadata.name={}", self.name)
     }
 
     /// What the guard reaches the API server by; through another address where one is given.
@@ -161,7 +162,8 @@ impl<'a> Home<'a> {
     /// A guard that looks after the registration, at this address and with further arguments.
     pub(crate) fn guard_at(&self, address: SocketAddr, arguments: &[&str]) -> Guard {
         self.cluster.guard_with(address, |command| {
-            command.env("KUBECONFIG", &self.kubeconfig).args(["--registration", &self.name]).args(arguments);
+            command.env("KUBECONFIG", &self.kubeconfig).args(["--registration", &self.name, &self.selector()]);
+            command.args(arguments);
         })
     }
 
@@ -224,6 +226,11 @@ impl Registered {
     /// Under the default policy, as a Service.
     pub(crate) fn cci() -> Self {
         Self { policy: "cci".to_owned(), ..Self::default() }
+    }
+
+    /// Under the default policy, by its URL, trusting this file.
+    pub(crate) fn at(address: SocketAddr, ca: PathBuf) -> Self {
+        Self { url: Some((address, ca)), ..Self::cci() }
     }
 }
 

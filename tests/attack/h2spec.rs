@@ -37,8 +37,9 @@ const RACES: [(&str, &str); 7] = [
     ),
 ];
 
-/// What h2spec names as the frame that came instead: the answer's.
-const OF_THE_ANSWER: [&str; 2] = ["DATA Frame", "HEADERS Frame"];
+/// The frames of an early answer, as h2spec names what came instead. The last one is `RST_STREAM` with `NO_ERROR`: it asks the
+/// client to send no more of a body that the server does not read (RFC 9113, 8.1).
+const OF_THE_ANSWER: [&str; 3] = ["DATA Frame", "HEADERS Frame", "RST_STREAM Frame"];
 
 pub(crate) fn fails_only_where_an_answer_was_on_its_way() {
     let program = harness::h2spec().expect("h2spec can be built");

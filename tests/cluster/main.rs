@@ -13,6 +13,7 @@ mod run;
 
 mod api_server_options;
 mod certificate_rotation;
+mod clients;
 mod conditions;
 mod deletion;
 mod docs;
@@ -93,6 +94,7 @@ fn main() -> ExitCode {
         outage::TESTS,
         api_server_options::TESTS,
         certificate_rotation::TESTS,
+        clients::TESTS,
         conditions::TESTS,
         conditions::hostile::TESTS,
         docs::TESTS,

@@ -3,9 +3,10 @@
 use std::env;
 
 /// The tests, and what they run. Debian has `promtool` in its package prometheus.
-const NEEDED: [(&str, &str); 4] = [
+const NEEDED: [(&str, &str); 5] = [
     ("the_image_holds_the_program_and_its_sbom_and_nothing_else", "buildah"),
     ("the_static_program_serves_alone_in_an_empty_root", "setpriv"),
+    ("replaces_a_job_with_the_client_in_python", "python3"),
     ("promtool_sees_each_alert_fire_and_be_silent", "promtool"),
     ("promtool_takes_every_query_of_the_dashboard", "promtool"),
 ];

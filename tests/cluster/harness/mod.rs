@@ -19,7 +19,7 @@ pub(crate) use self::{
     control_plane::{ADMIN, ControlPlane, OPERATOR, OWN_GUARD, PERSON},
     guard::{Guard, Registration, make_certificates},
     operator::Operator,
-    programs::{Programs, go_missing, h2spec, helm, judges, kubectl, training_operator},
+    programs::{Programs, go_missing, h2spec, helm, judges, kubectl, python_client, training_operator, typed_client},
     session::{Process, Session},
 };
 

@@ -48,6 +48,10 @@ const TRAINING_OPERATOR: Module = Module {
     sources: &[],
 };
 
+/// A client in Go, made from the operator's typed one.
+const TYPED_CLIENT: Module =
+    Module { sources: &[include_str!("../training-operator/client/main.go")], ..TRAINING_OPERATOR };
+
 const HELM: Module = Module {
     name: "helm",
     go_mod: include_str!("../helm/go.mod"),
@@ -209,6 +213,28 @@ pub(crate) fn training_operator() -> io::Result<PathBuf> {
     TRAINING_OPERATOR.built("training-operator", "github.com/kubeflow/training-operator/cmd/training-operator.v1")
 }
 
+/// A program that replaces a job with the training operator's typed client.
+pub(crate) fn typed_client() -> io::Result<PathBuf> {
+    TYPED_CLIENT.built("typed-client", "./client")
+}
+
+/// The folder with Kubernetes' Python client and what it needs, for `PYTHONPATH`.
+pub(crate) fn python_client() -> io::Result<PathBuf> {
+    const REQUIREMENTS: &str = include_str!("../clients/requirements.txt");
+    let version = REQUIREMENTS.lines().find_map(|line| line.strip_prefix("kubernetes=="));
+    let version = version.ok_or_else(|| io::Error::other("tests/cluster/clients/requirements.txt names no client"))?;
+    let tell = |line: &str| eprintln!("python client: {line}");
+    once(&target_folder().join("python-client"), version, tell, |unfinished| {
+        tell(&format!("installing kubernetes {version} (once)"));
+        let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/clients/requirements.txt");
+        let mut pip = Command::new("python3");
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--root-user-action=ignore"]);
+        let output = pip.arg("--target").arg(unfinished).arg("-r").arg(requirements).output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        if output.status.success() { Ok(()) } else { Err(io::Error::other(format!("pip install failed: {said}"))) }
+    })
+}
+
 /// The judges of equality by types: of the newest Kubernetes first, and of the oldest last.
 pub(crate) fn judges() -> io::Result<Vec<PathBuf>> {
     TYPES.iter().map(|module| module.built("types", ".")).collect()
@@ -273,7 +299,7 @@ fn once(
     build: impl FnOnce(&Path) -> io::Result<()>,
 ) -> io::Result<PathBuf> {
     let program = folder.join(name);
-    if program.is_file() {
+    if program.exists() {
         return Ok(program);
     }
     fs::create_dir_all(folder)?;
@@ -283,7 +309,7 @@ fn once(
         tell(&format!("waiting for another run that builds {name}"));
         lock.lock()?;
     }
-    if !program.is_file() {
+    if !program.exists() {
         let unfinished = folder.join(format!("{name}.unfinished"));
         build(&unfinished)?;
         fs::rename(&unfinished, &program)?;

@@ -2,7 +2,10 @@
 
 use std::mem;
 
-use super::{Comparison, Place, table::Table};
+use super::{
+    Comparison, Place,
+    table::{Side, Table},
+};
 use crate::admission::{
     field::Step,
     json::{Json, Kind},
@@ -37,12 +40,12 @@ impl Comparison {
             }
         } else if olds.have_names
             && news.have_names
-            && let (Some(mut names), Some(_)) = (names(old, olds.len), names(new, news.len))
+            && let Some(names) = names([old, new], olds.len)
         {
             if place.rules.positions().any(|position| !is_same_element(old, new, position)) {
                 self.whole(place, Marks::unshown);
             } else {
-                self.by_name(place, old, new, &mut names);
+                self.by_name(place, old, new, &names);
             }
         } else if olds.len != news.len {
             self.whole(place, Marks::unshown);
@@ -69,24 +72,20 @@ impl Comparison {
         &mut self,
         place: &Place<'_>,
         old: Json<'t>,
-        new: Json<'_>,
-        names: &mut Table<'t, impl Fn(usize) -> Option<Json<'t>>>,
+        new: Json<'t>,
+        names: &Table<impl Fn(Side, usize) -> Option<Json<'t>>>,
     ) {
         let (mut last, mut is_reordered) = (None, false);
-        for (position, element) in new.elements().enumerate() {
-            let Some(name) = name(element).map(Json::string) else { continue };
-            let was = names.remove(&name);
-            let stood_at = was.map(|(_, stood_at)| stood_at);
-            is_reordered |= stood_at.is_some() && last > stood_at;
-            last = stood_at.or(last);
-            let was = was.and_then(|(start, _)| old.element_at(start));
-            let step = Step::Named { name: &name, position: stood_at.filter(|stood_at| *stood_at == position) };
-            self.below(place, step, was, Some(element));
-        }
-        for start in names.starts() {
-            let Some(element) = old.element_at(start) else { continue };
-            let Some(name) = name(element).map(Json::string) else { continue };
-            self.below(place, Step::Named { name: &name, position: None }, Some(element), None);
+        // The rows begin with the old elements, in their order. Where a rule speaks of a position, both lists have the same
+        // element there.
+        for (position, [old_start, new_start]) in names.starts().enumerate() {
+            let stayed = old_start.and(new_start);
+            is_reordered |= stayed.is_some() && last > stayed;
+            last = stayed.or(last);
+            let old = old_start.and_then(|start| old.element_at(start));
+            let new = new_start.and_then(|start| new.element_at(start));
+            let Some(name) = old.or(new).and_then(name).map(Json::string) else { continue };
+            self.below(place, Step::Named { name: &name, position: stayed.map(|_| position) }, old, new);
         }
         if is_reordered {
             self.whole(place, || Marks::Order);
@@ -146,12 +145,14 @@ pub(super) fn name(element: Json<'_>) -> Option<Json<'_>> {
     element.get("name").filter(|name| name.kind() == Kind::String)
 }
 
-/// The elements of a list by their names. None where an element has no name of its own.
-pub(super) fn names<'t>(list: Json<'t>, len: usize) -> Option<Table<'t, impl Fn(usize) -> Option<Json<'t>>>> {
-    let mut names = Table::with_capacity(len, move |start| list.element_at(start).and_then(name));
-    for (position, element) in list.elements().enumerate() {
-        if !names.insert(&name(element)?.string(), element.position(), position) {
-            return None;
+/// The elements of two lists by their names. None where an element has no name of its own.
+fn names<'t>(lists: [Json<'t>; 2], len: usize) -> Option<Table<impl Fn(Side, usize) -> Option<Json<'t>>>> {
+    let mut names = Table::with_capacity(len, move |side, start| lists[side as usize].element_at(start).and_then(name));
+    for side in [Side::Old, Side::New] {
+        for element in lists[side as usize].elements() {
+            if !names.insert(side, &name(element)?.string(), element.position()) {
+                return None;
+            }
         }
     }
     Some(names)
@@ -160,5 +161,8 @@ pub(super) fn names<'t>(list: Json<'t>, len: usize) -> Option<Table<'t, impl Fn(
 /// True if each element of the list has a name of its own.
 pub(super) fn has_names(list: Json<'_>) -> bool {
     let shape = Shape::of(list);
-    shape.have_names && names(list, shape.len).is_some()
+    let mut names = Table::with_capacity(shape.len, |_, start| list.element_at(start).and_then(name));
+    let is_its_own =
+        |element| name(element).is_some_and(|it| names.insert(Side::Old, &it.string(), element.position()));
+    shape.have_names && list.elements().all(is_its_own)
 }

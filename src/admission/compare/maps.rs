@@ -1,8 +1,11 @@
 //! Two maps, member by member.
 
-use std::{borrow::Cow, cmp::Ordering};
+use std::cmp::Ordering;
 
-use super::{Comparison, Place, table::Table};
+use super::{
+    Comparison, Place,
+    table::{Side, Table},
+};
 use crate::admission::{field::Step, json::Json};
 
 impl Comparison {
@@ -42,18 +45,18 @@ impl Comparison {
 
     /// Of a key that comes twice the last value counts, as it does for Go.
     fn by_key(&mut self, place: &Place<'_>, old: Json<'_>, new: Json<'_>) {
-        let mut olds = last_members(old);
-        let news = last_members(new);
-        for start in news.starts() {
-            let Some((key, value)) = new.member_at(start) else { continue };
-            let key = key.string();
-            let old = olds.remove(&key).and_then(|(start, _)| old.member_at(start));
-            self.member(place, &key, old.map(|(_, old)| old), Some(value));
+        let map = |side| if side == Side::Old { old } else { new };
+        let mut keys = Table::with_capacity(old.members().count(), |side, start| Some(map(side).key_at(start)));
+        for side in [Side::Old, Side::New] {
+            for (key, _) in map(side).members() {
+                keys.insert(side, &key.string(), key.position());
+            }
         }
-        drop(news);
-        for start in olds.starts() {
-            if let Some((key, value)) = old.member_at(start) {
-                self.member(place, &key.string(), Some(value), None);
+        for [old_start, new_start] in keys.starts() {
+            let old = old_start.and_then(|start| old.member_at(start));
+            let new = new_start.and_then(|start| new.member_at(start));
+            if let Some((key, _)) = old.or(new) {
+                self.member(place, &key.string(), old.map(|(_, old)| old), new.map(|(_, new)| new));
             }
         }
     }
@@ -98,14 +101,4 @@ fn is_ascending(map: Json<'_>) -> bool {
         let key = inner(key);
         !key.contains(&b'\\') && before.replace(key).is_none_or(|before| before < key)
     })
-}
-
-/// The last member of each key of a map.
-fn last_members<'t>(map: Json<'t>) -> Table<'t, impl Fn(usize) -> Option<Json<'t>>> {
-    let mut table = Table::with_capacity(0, move |start| Some(map.key_at(start)));
-    for (position, (key, _)) in map.members().enumerate() {
-        let says: Cow<'_, [u8]> = key.string();
-        table.insert(&says, key.position(), position);
-    }
-    table
 }

@@ -5,7 +5,10 @@ mod reviews;
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use pytorchjob_guard::admission::{Outcome, Policy, answer};
+use pytorchjob_guard::{
+    admission::{Outcome, answer},
+    policy::Policy,
+};
 use reviews::{Edit, review};
 use serde::de::IgnoredAny;
 

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pytorchjob_guard::admission::{Policy, answer};
+use pytorchjob_guard::{admission::answer, policy::Policy};
 use serde::de::IgnoredAny;
 
 /// What one of two objects of an API server's 3 MiB takes together with the other.

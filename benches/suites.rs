@@ -6,7 +6,8 @@ use std::{fmt::Write as _, fs, hint::black_box, path::PathBuf};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use pytorchjob_guard::{
-    admission::{Policy, answer},
+    admission::answer,
+    policy::Policy,
     suites::{Found, Run, Selection, find},
 };
 use reviews::{Edit, review};

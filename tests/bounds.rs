@@ -7,7 +7,10 @@ use std::cell::RefCell;
 
 use peak_alloc::PeakAlloc;
 use proptest::prelude::*;
-use pytorchjob_guard::admission::{Outcome, Policy, answer};
+use pytorchjob_guard::{
+    admission::{Outcome, answer},
+    policy::Policy,
+};
 use serde::de::IgnoredAny;
 
 #[global_allocator]

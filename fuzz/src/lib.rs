@@ -4,7 +4,7 @@ mod memory;
 
 use std::{fmt::Debug, sync::Once};
 
-use pytorchjob_guard::admission::{self, Answer, NotAReview, Policy};
+use pytorchjob_guard::{admission::{self, Answer, NotAReview}, policy::Policy};
 
 pub use self::memory::Counting;
 

@@ -7,7 +7,7 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use pytorchjob_guard::admission::{NotAReview, Policy};
+use pytorchjob_guard::{admission::NotAReview, policy::Policy};
 use pytorchjob_guard_fuzz::{Counting, answer, assert_same, nesting};
 use serde_json::{Map, Value, value::RawValue};
 

@@ -5,7 +5,9 @@
 
 use libfuzzer_sys::{Corpus, fuzz_target};
 use pytorchjob_guard::{
-    admission::{Outcome, Policy, Severity, answer},
+    admission::{Outcome, answer},
+    policy::Policy,
+    yaml::Severity,
     commands::policy_as_json,
     registration::{Part, admission_policy, match_conditions},
 };

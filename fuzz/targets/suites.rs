@@ -12,8 +12,8 @@ use tempfile::TempDir;
 static FOLDER: LazyLock<TempDir> = LazyLock::new(|| {
     let folder = TempDir::new().expect("a folder");
     for (name, contents) in [
-        ("policy.yaml", include_str!("../../src/policies/cci.yaml")),
-        ("job.yaml", include_str!("../../src/policies/testdata/cci-job.yaml")),
+        ("policy.yaml", include_str!("../../src/policy/built_in/cci.yaml")),
+        ("job.yaml", include_str!("../../src/policy/built_in/testdata/cci-job.yaml")),
     ] {
         fs::write(folder.path().join(name), contents).expect("a file");
     }

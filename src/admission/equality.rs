@@ -9,19 +9,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use super::{
     amount::{Decimal, quantity},
     json::{Json, Kind},
-    policy::Equality,
-    types::Type,
 };
+use crate::{field::Type, policy::Equality};
 
 impl Equality {
     /// True if a struct's member of that type and value equals an absent one.
     pub(super) fn is_absent(self, member: Json<'_>, of: Type) -> bool {
         self == Self::Semantic && is_zero(member, of)
-    }
-
-    /// True if a struct's member of that type, from which all is taken away, equals an absent one.
-    pub(crate) fn is_absent_when_empty(self, of: Type, is_list: bool) -> bool {
-        self == Self::Semantic && (is_list || of.is_absent_when_empty())
     }
 
     /// True if two values that are there are the same without a look at what is in them: two scalars, or a `null` and

@@ -2,39 +2,34 @@
 //!
 //! ```text
 //! bytes ──review──▶ Review ──compare──▶ Violations ──response──▶ bytes
-//!           │                  │   └── policy ◀── a file's text
-//!         json         equality, types, amount
+//!           │                  │   └── policy, field
+//!         json         equality, amount
 //! ```
 
 mod amount;
+mod attributes;
 mod compare;
 mod equality;
-mod field;
 mod json;
-mod policy;
 mod response;
 mod review;
-mod text;
-mod types;
 mod violations;
 
 use std::borrow::Cow;
 
-pub(crate) use self::{
-    field::{Pattern, PatternToken, Step},
-    policy::{Condition, DenialReason, Effect, Equality, Exemption, Precedence, Resource, ValidationAction},
-    types::Type,
-};
 use self::{
+    attributes::UpdateAttributes,
     json::Json,
-    policy::Circumstances,
     review::{Request, Review},
 };
 pub use self::{
-    policy::{Place, Policy, PolicyError, Remark, Severity},
     response::MAX_RESPONSE,
     review::NotAReview,
     violations::{Violation, Violations},
+};
+use crate::{
+    field::{Pattern, Type},
+    policy::{Policy, ValidationAction},
 };
 
 /// What was decided for a review, and the bytes that say so.
@@ -157,8 +152,8 @@ fn decide<'p>(request: &Request<'_>, policy: &'p Policy) -> Verdict<'p> {
 }
 
 fn update<'p>(request: &Request<'_>, old: Json<'_>, new: Json<'_>, policy: &'p Policy) -> Verdict<'p> {
-    let circumstances = Circumstances { user: &request.user, subresource: &request.subresource, old, new };
-    let rules = policy.rules(&circumstances);
+    let attributes = UpdateAttributes { user: &request.user, subresource: &request.subresource, old, new };
+    let rules = policy.rules(&attributes);
     let of = Type::of(&request.resource.group, &request.resource.resource, &request.subresource);
     let violations = if request.subresource == "scale" { compare::violations_of_spec } else { compare::violations };
     let found = violations(old, new, of, rules.precedence, policy.equality);

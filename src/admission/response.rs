@@ -6,10 +6,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Status, StatusCause, Status
 use serde::Serialize;
 
 use super::{
-    policy::{DenialReason, Policy, ValidationAction},
     review::{Request, Version},
-    text::{cut, joined},
     violations::{Detail, Violation, Violations},
+};
+use crate::{
+    policy::{DenialReason, Policy, ValidationAction},
+    text::{cut, joined},
 };
 
 /// The largest answer, in bytes.

@@ -8,10 +8,8 @@ use std::borrow::Cow;
 use json_patch::{PatchOperation, jsonptr::resolve::Resolve as _};
 use serde_json::{Map, Value};
 
-use super::{
-    json::{Json, Kind},
-    text::joined,
-};
+use super::json::{Json, Kind};
+use crate::text::joined;
 
 /// The number of violations that are kept: as many as fill the list of all paths, and more than a response has causes.
 const MAX_KEPT: usize = 128;

@@ -12,13 +12,14 @@ use serde_json::Value;
 
 use super::{diff, failed, kubectl, say};
 use crate::{
-    admission::{self, Answer, Outcome, Policy},
+    admission::{self, Answer, Outcome},
     cli::{CheckArgs, Output},
     documents::{
         Document, DocumentError, Identity,
         review::{self, Asker, Subject},
     },
-    policy_source::{Source, SourceError},
+    policy::Policy,
+    policy::source::{Source, SourceError},
 };
 
 /// Exit 0: allowed, 1: denied, 2: there was nothing to decide. Of folders 0 says no difference, and 1 differences.

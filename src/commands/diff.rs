@@ -20,12 +20,13 @@ use super::{
     kubectl,
 };
 use crate::{
-    admission::{DenialReason, Outcome, Policy, ValidationAction},
+    admission::Outcome,
     cli::{CheckArgs, Output},
     documents::{
         Document, DocumentError, Identity,
         review::{self, Subject},
     },
+    policy::{DenialReason, Policy, ValidationAction},
 };
 
 /// Whether nothing differs between the objects in the two folders. Files of the same name are one object.

@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::{failed, say};
 use crate::{
     cli::{ManifestOutput, MatchConditionsArgs, RegistrationArgs, VapArgs},
-    policy_source::{Source, SourceError},
+    policy::source::{Source, SourceError},
     registration::{Address, Part, Registration, admission_policy, match_conditions},
 };
 

@@ -6,10 +6,10 @@ use tracing::info;
 
 use super::{log::Logging, say};
 use crate::{
-    admission::Policy,
     certificates::{self, CertificateError, Folder, Lifetimes, Local},
     cli::{ClusterArgs, ServeArgs},
-    policy_source,
+    policy::Policy,
+    policy::source,
     registration::ServiceName,
     server::{
         self, ClusterConfig, Config, Deadlines, Ending, Limits, ManagedCertificates, PolicySource, ServerError,
@@ -131,7 +131,7 @@ fn find_policy(name_or_file: String) -> Result<PolicySource, ServeError> {
         return Ok(PolicySource::Fixed(policy));
     }
     let file = PathBuf::from(name_or_file);
-    let contents = policy_source::read(&file).and_then(|contents| policy_source::of_file(&file, &contents));
+    let contents = source::read(&file).and_then(|contents| source::of_file(&file, &contents));
     contents.map_err(ServerError::Policy)?;
     Ok(PolicySource::File(file))
 }

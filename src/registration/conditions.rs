@@ -8,7 +8,10 @@ use super::{
     cost::{BOUNDS, CONDITIONS_LIMIT, EXPRESSION_LIMIT, cost},
     same::Same,
 };
-use crate::admission::{Condition, Exemption, Pattern, Policy};
+use crate::{
+    field::Pattern,
+    policy::{Condition, Exemption, Policy},
+};
 
 /// Which part of a job is updated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

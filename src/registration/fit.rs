@@ -12,7 +12,7 @@ use super::{
     conditions::{Part, match_conditions},
     declared::{Declared, selects},
 };
-use crate::admission::{Policy, Resource};
+use crate::policy::{Policy, Resource};
 
 /// The group of the jobs that the ready policies are for.
 const KUBEFLOW: &str = "kubeflow.org";

@@ -10,7 +10,10 @@
 use std::collections::BTreeSet;
 
 use super::cel::{Expression, member, optional_member, strings};
-use crate::admission::{Effect, Equality, Pattern, Precedence, Resource, Step, Type};
+use crate::{
+    field::{Pattern, Step, Type},
+    policy::{Effect, Equality, Precedence, Resource},
+};
 
 /// Whether changes at a field and below it are allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,7 +14,10 @@ use super::{
     cost::{EXPRESSION_LIMIT, POLICY_LIMIT},
     webhook::rules,
 };
-use crate::admission::{DenialReason, Pattern, Policy, ValidationAction};
+use crate::{
+    field::Pattern,
+    policy::{DenialReason, Policy, ValidationAction},
+};
 
 /// A message that kubectl's users still read.
 const MAX_MESSAGE: usize = 512;

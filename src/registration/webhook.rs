@@ -14,7 +14,7 @@ use super::{
     conditions::{Part, match_conditions},
     declared::Declared,
 };
-use crate::admission::{Policy, Resource};
+use crate::policy::{Policy, Resource};
 
 /// How long the API server waits for an answer, in seconds; the guard takes microseconds.
 const TIMEOUT_SECONDS: i32 = 5;

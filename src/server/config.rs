@@ -3,8 +3,8 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use crate::{
-    admission::Policy,
     certificates::Lifetimes,
+    policy::Policy,
     registration::{Declared, ServiceName},
 };
 

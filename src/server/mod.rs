@@ -40,7 +40,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use crate::{admission::Policy, policy_source::SourceError};
+use crate::policy::{Policy, SourceError};
 
 pub use cluster::ClusterError;
 use cluster::{Caretaker, Gate, Standing};

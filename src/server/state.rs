@@ -19,7 +19,7 @@ use super::{
     seldom::Seldom,
     shutdown::Phase,
 };
-use crate::admission::Policy;
+use crate::policy::Policy;
 
 const FAREWELLS: usize = 64;
 

@@ -11,11 +11,11 @@ use serde_json::{
 
 use super::file::Operation;
 use crate::{
-    admission::Policy,
     documents::{
         Identity,
         review::{Asked, Asker, SCALED, resource_of},
     },
+    policy::Policy,
 };
 
 /// What a case expects, and what became of it.

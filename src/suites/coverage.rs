@@ -17,7 +17,10 @@ use super::{
     load::Suite,
     run::{Actual, Run, SuiteReport},
 };
-use crate::admission::{Exemption, Pattern, PatternToken, Policy};
+use crate::{
+    field::{Pattern, PatternToken},
+    policy::{Exemption, Policy},
+};
 
 /// What the cases exercise of one policy.
 #[derive(Debug)]

@@ -8,8 +8,8 @@ use serde_saphyr::Spanned;
 
 use super::{case::Verdict, load::Suite, problem::Problem};
 use crate::{
-    admission::Policy,
     documents::{self, DocumentError},
+    policy::Policy,
 };
 
 const API_VERSION: &str = "pytorchjob-guard/v1";

@@ -16,9 +16,10 @@ use super::{
     problem::{Problem, place},
 };
 use crate::{
-    admission::{Pattern, PatternToken, Policy},
     documents::Document,
-    policy_source::Source,
+    field::{Pattern, PatternToken},
+    policy::Policy,
+    policy::source::Source,
 };
 
 /// A suite that can be run.

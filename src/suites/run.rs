@@ -11,8 +11,9 @@ use super::{
     problem::Problem,
 };
 use crate::{
-    admission::{self, Outcome, Policy, ValidationAction},
+    admission::{self, Outcome},
     documents::review::Subject,
+    policy::{Policy, ValidationAction},
 };
 
 /// Which cases are run.

@@ -20,7 +20,7 @@ tests![replaces_the_policy_under_load_without_a_failed_update, keeps_the_policy_
 
 /// The default policy under another name, and with one more field that may change.
 fn policy(name: &str, field: &str) -> String {
-    let cci = include_str!("../../src/policies/cci.yaml");
+    let cci = include_str!("../../src/policy/built_in/cci.yaml");
     cci.replace("name: cci", &format!("name: {name}"))
         .replace("  - spec.cleanPodPolicy\n", &format!("  - spec.cleanPodPolicy\n  - spec.{field}\n"))
 }

@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use pytorchjob_guard::admission::{Policy, answer};
+use pytorchjob_guard::{admission::answer, policy::Policy};
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
@@ -19,12 +19,12 @@ tests![
     decides_as_semantic_equality_does_on_random_jobs,
 ];
 
-const TABLE: &str = include_str!("../../src/admission/types.json");
+const TABLE: &str = include_str!("../../src/field/types.json");
 
 /// Run in `tests/cluster/types`, this writes the table anew.
 const RENEW: &str = "go run -modfile=kubernetes-1.30.mod . table > 1.30.json
     go run -modfile=kubernetes-1.35.mod . table > 1.35.json
-    go run . table 1.35.json 1.30.json > ../../../src/admission/types.json
+    go run . table 1.35.json 1.30.json > ../../../src/field/types.json
     rm 1.30.json 1.35.json";
 
 /// Every change is a violation.
@@ -108,7 +108,7 @@ fn the_table_is_what_the_go_types_give(_: &Clusters) {
     let made = output(&mut table);
     assert!(
         made == TABLE,
-        "src/admission/types.json is not what the Go types give; in tests/cluster/types run\n    {RENEW}"
+        "src/field/types.json is not what the Go types give; in tests/cluster/types run\n    {RENEW}"
     );
 }
 

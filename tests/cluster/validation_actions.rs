@@ -31,7 +31,7 @@ fn allowed() -> Value {
 
 /// A job under the default policy's fields and these lines of YAML.
 fn under<'a>(cluster: &'a Cluster, lines: &str) -> (Job<'a>, Guard) {
-    let cci = include_str!("../../src/policies/cci.yaml").replace("name: cci", "name: own");
+    let cci = include_str!("../../src/policy/built_in/cci.yaml").replace("name: cci", "name: own");
     cluster.job_under(&cluster.policy_file(&format!("{cci}{lines}\n")), |_| ())
 }
 

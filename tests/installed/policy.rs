@@ -64,7 +64,7 @@ fn lets_nothing_pass_that_a_stricter_policy_forbids(arenas: &Arenas, overlay: Ov
 /// replica says that it is in force.
 fn put_in_force(arena: &Arena, name: &str, fields: &[&str]) {
     let fields = fields.iter().fold(String::new(), |fields, field| fields + "  - spec." + field + "\n");
-    let policy = include_str!("../../src/policies/cci.yaml")
+    let policy = include_str!("../../src/policy/built_in/cci.yaml")
         .replace("name: cci", &format!("name: {name}"))
         .replace("  - spec.cleanPodPolicy\n", &format!("  - spec.cleanPodPolicy\n{fields}"));
     let patch = json!({"data": {"policy.yaml": policy}}).to_string();

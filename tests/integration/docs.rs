@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
-use pytorchjob_guard::admission::Policy;
+use pytorchjob_guard::policy::Policy;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -68,7 +68,7 @@ fn the_pipelines_for_ci_pass() {
         let policies = folder.join("policies");
         fs::create_dir(&policies).expect("a folder");
         fs::write(policies.join("jobs.yaml"), Policy::builtin_text("cci").expect("a policy")).expect("a file");
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/policies");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/policy/built_in");
         let suite = fs::read_to_string(source.join("cci.test.yaml")).expect("a suite");
         fs::write(policies.join("jobs.test.yaml"), suite.replace("policy: cci\n", "policy: jobs.yaml\n"))
             .expect("a file");

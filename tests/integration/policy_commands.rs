@@ -3,7 +3,7 @@
 mod doctor;
 
 use insta::assert_snapshot;
-use pytorchjob_guard::admission::Policy;
+use pytorchjob_guard::policy::Policy;
 use serde_json::Value;
 
 use crate::cli::Folder;

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use pytorchjob_guard::admission::Policy;
+use pytorchjob_guard::policy::Policy;
 
 use crate::cli::Folder;
 

@@ -253,7 +253,7 @@ fn takes_a_plain_file_that_is_written_in_place() {
 #[test]
 fn does_not_look_for_a_file_named_like_a_built_in_policy() {
     let guard = Start::new().file("cci", "- nonsense").args(&["--policy", "cci"]).serve();
-    let cci = policy_info("cci", include_str!("../../src/policies/cci.yaml"));
+    let cci = policy_info("cci", include_str!("../../src/policy/built_in/cci.yaml"));
     guard.await_metric(&cci, 1.0);
     let guard = Start::new().file("other", &only("a")).args(&["--policy", "other"]).serve();
     await_policy(&guard, "a");

@@ -2,7 +2,10 @@
 
 use std::sync::LazyLock;
 
-use pytorchjob_guard::admission::{self, NotAReview, Outcome, Policy};
+use pytorchjob_guard::{
+    admission::{self, NotAReview, Outcome},
+    policy::Policy,
+};
 use serde_json::Value;
 
 use crate::{

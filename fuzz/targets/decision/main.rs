@@ -31,7 +31,7 @@ mod tests {
 }
 
 use libfuzzer_sys::{Corpus, fuzz_mutator, fuzz_target, fuzzer_mutate};
-use pytorchjob_guard::admission::Policy;
+use pytorchjob_guard::policy::Policy;
 use pytorchjob_guard_fuzz::{Counting, answer, assert_same};
 
 use crate::{

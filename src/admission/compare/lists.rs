@@ -6,10 +6,12 @@ use super::{
     Comparison, Place,
     table::{Side, Table},
 };
-use crate::admission::{
+use crate::{
+    admission::{
+        json::{Json, Kind},
+        violations::Marks,
+    },
     field::Step,
-    json::{Json, Kind},
-    violations::Marks,
 };
 
 impl Comparison {

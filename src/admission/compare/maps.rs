@@ -6,7 +6,7 @@ use super::{
     Comparison, Place,
     table::{Side, Table},
 };
-use crate::admission::{field::Step, json::Json};
+use crate::{admission::json::Json, field::Step};
 
 impl Comparison {
     /// Compares two maps. An API server writes the keys of custom resources in order, so that nothing has to be looked up.

@@ -13,11 +13,12 @@ mod table;
 
 use super::{
     equality::holds_pods,
-    field::{FieldPath, Step},
     json::{Json, Kind, MAX_DEPTH},
-    policy::{Equality, Precedence},
-    types::Type,
     violations::{Differences, Marks, Violations},
+};
+use crate::{
+    field::{FieldPath, Step, Type},
+    policy::{Equality, Precedence},
 };
 
 /// The violations in an update of an object of that type from `old` to `new`.

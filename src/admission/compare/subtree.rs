@@ -3,11 +3,13 @@
 use std::mem;
 
 use super::{Comparison, Place, lists};
-use crate::admission::{
+use crate::{
+    admission::{
+        json::{Json, Kind},
+        violations::Marks,
+    },
     field::Step,
-    json::{Json, Kind},
     policy::Effect,
-    violations::Marks,
 };
 
 /// What holds of an added or removed subtree.

@@ -12,10 +12,11 @@ use super::{
     schema::{Fate, fate, places_of},
 };
 use crate::{
-    admission::{Condition, Exemption, Pattern, Policy},
     cli::DoctorArgs,
     documents,
-    policy_source::Source,
+    field::Pattern,
+    policy::source::Source,
+    policy::{Condition, Exemption, Policy},
 };
 
 /// Exit 0: the policy does what it says, 1: it does not.

@@ -7,9 +7,10 @@ use std::{
 
 use super::{PolicyCommandError, say};
 use crate::{
-    admission::{Policy, Remark, Severity},
     cli::LintArgs,
-    policy_source::Source,
+    policy::Policy,
+    policy::source::Source,
+    yaml::{Diagnostic, Severity},
 };
 
 /// Exit 0: all can be used, 1: one has a warning and `--strict` was given, 2: one cannot be used.
@@ -19,10 +20,10 @@ pub(super) fn run(args: &LintArgs) -> Result<ExitCode, PolicyCommandError> {
         match Source::find(name) {
             Ok(source) => {
                 let linted = Policy::lint(&source.text);
-                let remarks = linted.as_deref().unwrap_or_else(|error| error.remarks());
+                let diagnostics = linted.as_deref().unwrap_or_else(|error| error.diagnostics());
                 unusable |= linted.is_err();
-                warned |= remarks.iter().any(|remark| remark.severity == Severity::Warning);
-                print(&source.name, remarks)?;
+                warned |= diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Warning);
+                print(&source.name, diagnostics)?;
             }
             Err(error) => {
                 unusable = true;
@@ -37,10 +38,10 @@ pub(super) fn run(args: &LintArgs) -> Result<ExitCode, PolicyCommandError> {
     })
 }
 
-fn print(name: &str, remarks: &[Remark]) -> io::Result<()> {
+fn print(name: &str, diagnostics: &[Diagnostic]) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    for Remark { severity, place, message } in remarks {
-        writeln!(out, "{name}:{}:{}: {severity}: {message}", place.line, place.column)?;
+    for Diagnostic { severity, position, message } in diagnostics {
+        writeln!(out, "{name}:{}:{}: {severity}: {message}", position.line, position.column)?;
     }
     Ok(())
 }

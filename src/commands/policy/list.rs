@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::PolicyCommandError;
-use crate::admission::Policy;
+use crate::policy::Policy;
 
 pub(super) fn run() -> Result<ExitCode, PolicyCommandError> {
     let mut out = io::stdout().lock();

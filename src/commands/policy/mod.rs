@@ -5,7 +5,7 @@ use std::{io, process::ExitCode};
 use super::{failed, registration, say};
 use crate::{
     cli::{PolicyArgs, PolicyCommand},
-    policy_source::SourceError,
+    policy::SourceError,
 };
 
 mod crd;

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::LazyLock};
 
 use serde_json::{Value, json};
 
-use crate::admission::{Pattern, PatternToken};
+use crate::field::{Pattern, PatternToken};
 
 /// How many other places of a key are told.
 const MOST_PLACES: usize = 3;

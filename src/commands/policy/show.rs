@@ -9,9 +9,10 @@ use serde::Serialize;
 
 use super::PolicyCommandError;
 use crate::{
-    admission::{Condition, DenialReason, Equality, Exemption, Pattern, Policy, Resource, ValidationAction},
     cli::{PolicyOutput, ShowArgs},
-    policy_source::Source,
+    field::Pattern,
+    policy::source::Source,
+    policy::{Condition, DenialReason, Equality, Exemption, Policy, Resource, ValidationAction},
 };
 
 pub(super) fn run(args: &ShowArgs) -> Result<ExitCode, PolicyCommandError> {

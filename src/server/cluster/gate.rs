@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::timeout};
 use tracing::warn;
 
-use crate::admission::Policy;
+use crate::policy::Policy;
 
 /// How long a policy waits. An API server that cannot be reached must not keep a stricter policy from being in force.
 const PATIENCE: Duration = Duration::from_secs(10);

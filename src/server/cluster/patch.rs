@@ -15,7 +15,7 @@ use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    admission::Policy,
+    policy::Policy,
     registration::{ServiceName, exact, tightened, webhooks_of},
 };
 

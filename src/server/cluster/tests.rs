@@ -4,8 +4,8 @@ use std::net::TcpListener;
 
 use super::*;
 use crate::{
-    admission::Policy,
     certificates::{Kept, Lifetimes},
+    policy::Policy,
     registration::{Address, Declared, Registration, ServiceName},
     server::{
         config::{Deadlines, Limits, ManagedCertificates},

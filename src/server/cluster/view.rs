@@ -12,8 +12,8 @@ use k8s_openapi::{
 use tokio::time::Instant;
 
 use crate::{
-    admission::Policy,
     certificates::Validity,
+    policy::Policy,
     registration::{ServiceName, webhooks_of},
 };
 

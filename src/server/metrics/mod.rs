@@ -18,8 +18,9 @@ use cluster::ClusterMetrics;
 
 use super::watch::Waiting;
 use crate::{
-    admission::{Decision, Outcome, Policy},
+    admission::{Decision, Outcome},
     certificates::Validity,
+    policy::Policy,
 };
 
 /// From 5 µs, a small update that is allowed, to 1 s, which no review should take.

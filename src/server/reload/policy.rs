@@ -6,8 +6,8 @@ use tracing::{info, warn};
 
 use super::{Files, Watched};
 use crate::{
-    admission::Policy,
-    policy_source::{self, SourceError},
+    policy::Policy,
+    policy::{SourceError, source},
     server::{cluster::Gate, state::State},
 };
 
@@ -20,7 +20,7 @@ impl Files for PolicyFile {
     type Error = SourceError;
 
     fn read(&self) -> Result<Vec<u8>, SourceError> {
-        policy_source::read(&self.0)
+        source::read(&self.0)
     }
 }
 
@@ -32,7 +32,7 @@ impl PolicyReloader {
     pub(in crate::server) fn start(path: PathBuf) -> Result<(Self, Policy), SourceError> {
         let file = PolicyFile(path);
         let contents = file.read()?;
-        let policy = policy_source::of_file(&file.0, &contents)?;
+        let policy = source::of_file(&file.0, &contents)?;
         Ok((Self(Watched::new(file, contents)), policy))
     }
 
@@ -43,9 +43,7 @@ impl PolicyReloader {
         loop {
             let Some(look) = self.0.look().await else { continue };
             let file = &self.0.files;
-            match look
-                .and_then(|contents| policy_source::of_file(&file.0, &contents).map_err(|error| error.to_string()))
-            {
+            match look.and_then(|contents| source::of_file(&file.0, &contents).map_err(|error| error.to_string())) {
                 Ok(policy) => {
                     match &gate {
                         Some(gate) => gate.pass(policy, |policy| state.set_policy(policy)).await,

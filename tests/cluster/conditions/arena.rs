@@ -12,7 +12,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::{Method, Request, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use pytorchjob_guard::{
-    admission::Policy,
+    policy::Policy,
     registration::{Address, Registration, admission_policy},
 };
 use serde_json::{Value, json};

@@ -8,7 +8,7 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 use pytorchjob_guard::{
-    admission::Policy,
+    policy::Policy,
     registration::{Address, Registration},
 };
 use serde_json::{Value, json};
@@ -73,7 +73,7 @@ impl<'a> Api<'a> {
 
         let certs = cluster.folder().join("certs");
         certificates(&certs);
-        let text = include_str!("../../../src/policies/training-operator.yaml");
+        let text = include_str!("../../../src/policy/built_in/training-operator.yaml");
         let text = text.replace("resource: pytorchjobs", &format!("resource: {plural}"));
         let policy = Policy::parse(&text).expect("the policy is good");
         let file = cluster.policy_file(&text);

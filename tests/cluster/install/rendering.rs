@@ -3,7 +3,7 @@
 use std::{fs, path::Path, process::Command};
 
 use insta::assert_snapshot;
-use pytorchjob_guard::admission::Policy;
+use pytorchjob_guard::policy::Policy;
 use serde_json::{Value, json};
 
 use super::{NAME, OVERLAYS, READS_ONLY, ROOT, assert_same, chart, fails, identity, objects, run, template, the};

@@ -33,7 +33,7 @@ tests![
 /// The default policy under another name, and with these fields mutable too.
 fn policy(name: &str, fields: &[&str]) -> String {
     let more: String = fields.iter().flat_map(|field| ["  - spec.", field, "\n"]).collect();
-    let cci = include_str!("../../../src/policies/cci.yaml").replace("name: cci", &format!("name: {name}"));
+    let cci = include_str!("../../../src/policy/built_in/cci.yaml").replace("name: cci", &format!("name: {name}"));
     cci.replace("  - spec.cleanPodPolicy\n", &format!("  - spec.cleanPodPolicy\n{more}"))
 }
 

@@ -1,6 +1,6 @@
 //! What the contract says of policies other than the default one.
 
-use pytorchjob_guard::admission::{Outcome, Policy};
+use pytorchjob_guard::{admission::Outcome, policy::Policy};
 use serde_json::{Value, json};
 
 use super::{CONTAINER, Update, from_to, set, without};

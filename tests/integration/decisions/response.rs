@@ -1,7 +1,7 @@
 //! How a denial reads, word for word.
 
 use insta::assert_snapshot;
-use pytorchjob_guard::admission::Policy;
+use pytorchjob_guard::policy::Policy;
 use serde_json::json;
 
 use super::{CONTAINER, POD, job, set, update};

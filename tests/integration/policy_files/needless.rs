@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use proptest::{prelude::*, sample::select};
-use pytorchjob_guard::admission::{self, Policy};
+use pytorchjob_guard::{admission, policy::Policy};
 use serde_json::{Value, json};
 
 use super::HEAD;
@@ -83,7 +83,7 @@ proptest! {
         match Policy::lint(&text) {
             Err(error) => {
                 // Refused as it is: with a field that no object has, the exemption may stand.
-                if error.remarks().iter().all(|remark| remark.message.starts_with("exemption x can never matter")) {
+                if error.diagnostics().iter().all(|diagnostic| diagnostic.message.starts_with("exemption x can never matter")) {
                     let mut kept = fields.clone();
                     kept.0[2].push("nowhere".to_owned());
                     let mut none = fields.clone();

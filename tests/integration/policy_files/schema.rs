@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::LazyLock};
 
 use jsonschema::Validator;
-use pytorchjob_guard::admission::Policy;
+use pytorchjob_guard::policy::Policy;
 use serde_json::Value;
 
 use super::HEAD;
@@ -177,8 +177,12 @@ fn both_refuse_exemptions_that_are_bad() {
 /// The keys that the reader takes where this text has an unknown one, as it tells them.
 fn keys(text: &str) -> BTreeSet<String> {
     let error = Policy::parse(text).expect_err("an unknown key");
-    let remark = error.remarks().iter().find(|remark| remark.message.contains("there is no key unknown")).expect("it");
-    let (_, keys) = remark.message.split_once("the keys are ").expect("the keys");
+    let diagnostic = error
+        .diagnostics()
+        .iter()
+        .find(|diagnostic| diagnostic.message.contains("there is no key unknown"))
+        .expect("it");
+    let (_, keys) = diagnostic.message.split_once("the keys are ").expect("the keys");
     keys.replace(" and ", ", ").split(", ").map(str::to_owned).collect()
 }
 

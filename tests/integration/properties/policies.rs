@@ -1,7 +1,7 @@
 //! The core against the reference under random policies, and what both promise of every list.
 
 use proptest::{collection::vec, prelude::*, sample::select};
-use pytorchjob_guard::admission::{self, Outcome};
+use pytorchjob_guard::{admission::Outcome, policy};
 
 use super::{
     cases, edited, noise,
@@ -19,7 +19,7 @@ use crate::{
 fn assert_agreement(policy: &Policy, review: &Review, seed: u64) -> Result<(), TestCaseError> {
     let (Some(old), Some(new)) = (&review.old, &review.new) else { unreachable!("an update has both") };
     let yaml = policy.to_yaml();
-    let read = admission::Policy::parse(&yaml);
+    let read = policy::Policy::parse(&yaml);
     prop_assert!(read.is_ok(), "{}{:?}", yaml, read);
     let request = Request { user: &review.user, groups: &["system:authenticated"], subresource: review.subresource };
     let expected = judge_under(policy, &request, old, new);

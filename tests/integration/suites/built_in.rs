@@ -7,7 +7,7 @@ use super::Folder;
 const POLICIES: [&str; 3] = ["cci", "training-operator", "kueue"];
 
 fn source(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/policies").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/policy/built_in").join(name);
     fs::read_to_string(path).expect("a file")
 }
 
@@ -25,7 +25,7 @@ fn copy(policy: &str) -> Folder {
 
 #[test]
 fn pass_and_exercise_every_part_both_ways() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/policies");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/policy/built_in");
     let said = Folder::new().test(&[&folder.display().to_string(), "--require-coverage"]);
     assert!(said.starts_with("exit code 0\n"), "{said}");
     for policy in POLICIES {

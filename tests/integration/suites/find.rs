@@ -1,7 +1,7 @@
 //! Which files are suites.
 
 use insta::assert_snapshot;
-use pytorchjob_guard::admission::Policy;
+use pytorchjob_guard::policy::Policy;
 
 use super::{Folder, HEAD};
 

@@ -184,9 +184,9 @@ fn knows_the_keys_of_the_reader_and_describes_each() {
 fn holds_for_the_suites_that_come_with_the_guard() {
     let validator = validator();
     for file in [
-        "policies/cci.test.yaml",
-        "policies/training-operator.test.yaml",
-        "policies/kueue.test.yaml",
+        "policy/built_in/cci.test.yaml",
+        "policy/built_in/training-operator.test.yaml",
+        "policy/built_in/kueue.test.yaml",
         "suites/init/policy-test.yaml",
     ] {
         let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(file)).expect("a suite");

@@ -1,6 +1,6 @@
 //! A rule about an element of a list holds however the list is written.
 
-use pytorchjob_guard::admission;
+use pytorchjob_guard::policy;
 use serde_json::{Value, json};
 
 use crate::{
@@ -42,8 +42,8 @@ fn judged(update: &Update, policy: &Policy) -> Vec<String> {
     judge_under(policy, &request, &update.old.clone().into(), &update.new.clone().into()).into_keys().collect()
 }
 
-fn core(policy: &Policy) -> admission::Policy {
-    admission::Policy::parse(&policy.to_yaml()).expect("a policy")
+fn core(policy: &Policy) -> policy::Policy {
+    policy::Policy::parse(&policy.to_yaml()).expect("a policy")
 }
 
 /// The environment of the container changes from one to the other.

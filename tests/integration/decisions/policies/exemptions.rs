@@ -7,7 +7,7 @@ use crate::decisions::{POD, POD_PATH, TEMPLATE, TEMPLATE_PATH, Update, from_to, 
 
 const KUEUE: &str = "system:serviceaccount:kueue-system:kueue-controller-manager";
 
-fn exempt(lines: &str) -> pytorchjob_guard::admission::Policy {
+fn exempt(lines: &str) -> pytorchjob_guard::policy::Policy {
     policy(&format!("exemptions:\n  - {{name: x, {lines}}}"))
 }
 
@@ -110,7 +110,7 @@ fn suspend_changed_takes_absent_for_false() {
 
 #[test]
 fn kueue_starts_and_stops_a_job() {
-    let kueue = pytorchjob_guard::admission::Policy::builtin("kueue").expect("the policy");
+    let kueue = pytorchjob_guard::policy::Policy::builtin("kueue").expect("the policy");
     let start = update()
         .was("/spec/runPolicy/suspend", json!(true))
         .now("/spec/runPolicy/suspend", json!(false))

@@ -8,7 +8,7 @@ use crate::{
     review::Answered,
     tree::Noise,
 };
-use pytorchjob_guard::admission::{Outcome, Policy};
+use pytorchjob_guard::{admission::Outcome, policy::Policy};
 
 const RESOURCES: [(&str, &str, &str); 4] = [
     ("kubeflow.org", "tfjobs", "TFJob"),

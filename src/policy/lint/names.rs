@@ -1,6 +1,9 @@
 //! Names of users and groups that are hardly meant: they are compared as they are, so a slip lets nobody in.
 
-use super::{error::Remark, file::ExemptionFile, reader::Placed};
+use crate::{
+    policy::file::ExemptionFile,
+    yaml::{Diagnostic, Positioned},
+};
 
 /// What a service account's user name begins with.
 const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
@@ -20,13 +23,13 @@ const USERS: [&str; 5] =
     ["system:admin", "system:anonymous", "system:apiserver", "system:kube-controller-manager", "system:kube-scheduler"];
 
 /// Warns of names that are somebody else's, or nobody's.
-pub(super) fn lint(exemption: &ExemptionFile) -> Vec<Remark> {
+pub(super) fn lint(exemption: &ExemptionFile) -> Vec<Diagnostic> {
     let users = exemption.users.iter().filter_map(|user| Some((user, "users", user_problem(&user.value)?)));
     let groups = exemption.groups.iter().filter_map(|group| Some((group, "groups", group_problem(&group.value)?)));
-    let remark = |(Placed { value, place }, list, problem): (&Placed<String>, &str, &str)| {
-        Remark::warning(*place, format!("exemption {}: {list}: {value} {problem}", exemption.name.value))
+    let diagnostic = |(Positioned { value, position }, list, problem): (&Positioned<String>, &str, &str)| {
+        Diagnostic::warning(*position, format!("exemption {}: {list}: {value} {problem}", exemption.name.value))
     };
-    users.chain(groups).map(remark).collect()
+    users.chain(groups).map(diagnostic).collect()
 }
 
 fn user_problem(user: &str) -> Option<&'static str> {

@@ -6,10 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{
-    admission::{Policy, PolicyError},
-    contents::{self, ContentsError},
-};
+use super::{Policy, PolicyError};
+use crate::contents::{self, ContentsError};
 
 /// No policy that people read comes near this: what is larger is a mistake, like a device file.
 const MAX_BYTES: u64 = 1 << 20;

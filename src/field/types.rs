@@ -6,8 +6,6 @@ use std::{collections::HashMap, sync::LazyLock};
 
 use serde::Deserialize;
 
-use super::policy::Resource;
-
 /// The Go type of a value, as far as equality depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Type {
@@ -137,13 +135,13 @@ impl Type {
     }
 
     /// `core/v1.PodTemplateSpec`
-    pub(super) fn pod_template() -> Self {
+    pub(crate) fn pod_template() -> Self {
         TABLE.pod_template
     }
 
     /// True if the table knows the type of this resource's objects, and not only that of their metadata.
-    pub(crate) fn is_known(resource: &Resource) -> bool {
-        Self::of(&resource.group, &resource.resource, "") != TABLE.foreign
+    pub(crate) fn is_known(group: &str, resource: &str) -> bool {
+        Self::of(group, resource, "") != TABLE.foreign
     }
 
     /// The type of a map's member. `holds_pods` tells of a value that could be a `PodTemplateSpec` whether it is one.
@@ -170,7 +168,7 @@ impl Type {
     }
 
     /// The type of a list's elements.
-    pub(super) fn element(self) -> Self {
+    pub(crate) fn element(self) -> Self {
         match self {
             Self::Pointer(id) => TABLE.part(id).element(),
             Self::List(id) => TABLE.part(id),
@@ -180,7 +178,7 @@ impl Type {
     }
 
     /// What a pointer points to; any other type is itself.
-    pub(super) fn pointee(self) -> Self {
+    pub(crate) fn pointee(self) -> Self {
         match self {
             Self::Pointer(id) => TABLE.part(id).pointee(),
             other => other,
@@ -193,7 +191,7 @@ impl Type {
     }
 
     /// True if a struct or a map that is held by value: an empty one equals an absent one.
-    pub(super) fn is_absent_when_empty(self) -> bool {
+    pub(crate) fn is_absent_when_empty(self) -> bool {
         matches!(self, Self::Struct(_) | Self::Map(_))
     }
 }

@@ -2,7 +2,7 @@
 
 /// The parts, and `more` that are not given, as one text of at most `limit` bytes; the last part then says how many are
 /// left out.
-pub(super) fn joined<'p>(
+pub(crate) fn joined<'p>(
     parts: impl ExactSizeIterator<Item = &'p str>,
     more: usize,
     separator: &str,
@@ -32,7 +32,7 @@ pub(super) fn joined<'p>(
 }
 
 /// The text, cut to `limit` bytes; three dots tell that it was.
-pub(super) fn cut(text: &str, limit: usize) -> String {
+pub(crate) fn cut(text: &str, limit: usize) -> String {
     const DOTS: &str = "...";
     if text.len() <= limit {
         return text.to_owned();

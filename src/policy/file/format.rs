@@ -1,12 +1,10 @@
-//! A policy file's text into a [`Policy`], or where and why it is none.
+//! The format of a policy file: its keys, and what each may hold.
 
-use super::{
-    Condition, DenialReason, Digest, Equality, Exemption, Policy, Resource, ValidationAction, check,
-    error::{Place, PolicyError},
-    reader::{Map, Placed, Reader},
-    tree::Node,
+use crate::{
+    field::Pattern,
+    policy::{Condition, DenialReason, Digest, Equality, Exemption, Policy, Resource, ValidationAction},
+    yaml::{Map, Node, Position, Positioned, Reader},
 };
-use crate::admission::field::Pattern;
 
 /// What the API server itself changes in an ordinary update, before validating webhooks are asked.
 const SERVER_MANAGED: [&str; 4] =
@@ -34,59 +32,47 @@ const CONDITIONS: [(&str, Condition); 2] =
     [("Deleting", Condition::Deleting), ("SuspendChanged", Condition::SuspendChanged)];
 const ACTIONS: [(&str, ValidationAction); 3] =
     [("Deny", ValidationAction::Deny), ("Warn", ValidationAction::Warn), ("Audit", ValidationAction::Audit)];
+/// The lists of actions that go together, as messages name them.
+pub(in crate::policy) const USABLE_ACTIONS: &str = "write [Deny], [Warn], [Audit], [Deny, Audit] or [Warn, Audit]";
 const REASONS: [(&str, DenialReason); 2] = [("Invalid", DenialReason::Invalid), ("Forbidden", DenialReason::Forbidden)];
 
-/// A policy as it is written, each part with its place. Of one that cannot be used it is what could be read.
+/// A policy as it is written, each part with its position. Of one that cannot be used it is what could be read.
 #[derive(Debug)]
-pub(super) struct PolicyFile {
+pub(in crate::policy) struct PolicyFile {
     /// Empty where it could not be read.
-    pub(super) name: Placed<String>,
-    pub(super) resources: Placed<Vec<Placed<Resource>>>,
-    /// The place is that of its key, or of the whole where it has none.
-    pub(super) mutable_fields: Placed<Vec<Placed<Pattern>>>,
-    pub(super) immutable_fields: Vec<Placed<Pattern>>,
-    /// The place is that of its key, or of the whole where it has none.
-    pub(super) server_managed_fields: Placed<Vec<Placed<Pattern>>>,
-    pub(super) equality: Option<Placed<Equality>>,
-    /// The place is that of its key, or of the whole where it has none.
-    pub(super) exemptions: Placed<Vec<ExemptionFile>>,
-    pub(super) actions: Option<Placed<Vec<ValidationAction>>>,
-    pub(super) reason: DenialReason,
+    pub(in crate::policy) name: Positioned<String>,
+    pub(in crate::policy) resources: Positioned<Vec<Positioned<Resource>>>,
+    /// The position is that of its key, or of the whole where it has none.
+    pub(in crate::policy) mutable_fields: Positioned<Vec<Positioned<Pattern>>>,
+    pub(in crate::policy) immutable_fields: Vec<Positioned<Pattern>>,
+    /// The position is that of its key, or of the whole where it has none.
+    pub(in crate::policy) server_managed_fields: Positioned<Vec<Positioned<Pattern>>>,
+    pub(in crate::policy) equality: Option<Positioned<Equality>>,
+    /// The position is that of its key, or of the whole where it has none.
+    pub(in crate::policy) exemptions: Positioned<Vec<ExemptionFile>>,
+    pub(in crate::policy) actions: Option<Positioned<Vec<ValidationAction>>>,
+    pub(in crate::policy) reason: DenialReason,
 }
 
 /// An exemption as it is written, or what could be read of it.
 #[derive(Debug)]
-pub(super) struct ExemptionFile {
+pub(in crate::policy) struct ExemptionFile {
     /// All of it could be read, so what it does not list is not there.
-    pub(super) whole: bool,
-    /// Its place in the file where it has no name that could be read.
-    pub(super) name: Placed<String>,
-    pub(super) users: Vec<Placed<String>>,
-    pub(super) groups: Vec<Placed<String>>,
-    pub(super) when: Option<Placed<Condition>>,
-    pub(super) subresources: Vec<Placed<String>>,
-    pub(super) fields: Vec<Placed<Pattern>>,
-}
-
-/// Reads a policy, YAML or JSON.
-pub(super) fn read(text: &str) -> Result<Policy, PolicyError> {
-    PolicyFile::read(text).map(Policy::from)
+    pub(in crate::policy) whole: bool,
+    /// Its position in the file where it has no name that could be read.
+    pub(in crate::policy) name: Positioned<String>,
+    pub(in crate::policy) users: Vec<Positioned<String>>,
+    pub(in crate::policy) groups: Vec<Positioned<String>>,
+    pub(in crate::policy) when: Option<Positioned<Condition>>,
+    pub(in crate::policy) subresources: Vec<Positioned<String>>,
+    pub(in crate::policy) fields: Vec<Positioned<Pattern>>,
 }
 
 impl PolicyFile {
-    /// Reads a policy that can be used.
-    pub(super) fn read(text: &str) -> Result<Self, PolicyError> {
-        let node = Node::read(text).map_err(|remark| PolicyError::new(vec![remark]))?;
-        let mut reader = Reader::default();
-        let file = Self::from_node(&mut reader, &node);
-        let mut remarks = reader.into_remarks();
-        remarks.extend(file.iter().flat_map(check::check));
-        file.filter(|_| remarks.is_empty()).ok_or_else(|| PolicyError::new(remarks))
-    }
-
-    fn from_node(reader: &mut Reader, node: &Node) -> Option<Self> {
+    /// The policy that a file holds, or what of it can be read.
+    pub(in crate::policy) fn from_node(reader: &mut Reader, node: &Node) -> Option<Self> {
         if node.is_nothing() {
-            reader.wrong(node.place, "there is nothing here; begin with what `pytorchjob-guard policy show` prints");
+            reader.wrong(node.position, "there is nothing here; begin with what `pytorchjob-guard policy show` prints");
             return None;
         }
         let map = reader.map(node, "", &KEYS)?;
@@ -99,18 +85,18 @@ impl PolicyFile {
                 reader.list(node, "resources", "groups and resources", resource)
             });
         let mutable_fields = fields(reader, &map, "mutableFields");
-        let mutable_fields = Placed {
+        let mutable_fields = Positioned {
             value: mutable_fields.map_or_else(Vec::new, |fields| fields.value),
-            place: map.key_place("mutableFields"),
+            position: map.key_position("mutableFields"),
         };
         let immutable_fields = fields(reader, &map, "immutableFields").map_or_else(Vec::new, |fields| fields.value);
-        let server_managed_fields = Placed {
+        let server_managed_fields = Positioned {
             value: match fields(reader, &map, "serverManagedFields") {
                 Some(fields) => fields.value,
                 None if map.get("serverManagedFields").is_some() => Vec::new(),
-                None => server_managed(map.place),
+                None => server_managed(map.position),
             },
-            place: map.key_place("serverManagedFields"),
+            position: map.key_position("serverManagedFields"),
         };
         let equality = map.get("equality").and_then(|node| reader.choice(node, "equality", &EQUALITIES));
         let exemptions = map.get("exemptions").and_then(|node| {
@@ -120,12 +106,12 @@ impl PolicyFile {
         });
         let actions = map.get("validationActions").and_then(|node| {
             let path = "validationActions";
-            reader.not_empty(node, path, check::ACTIONS);
+            reader.not_empty(node, path, USABLE_ACTIONS);
             reader.list(node, path, "actions, like [Deny]", |reader, node, _| reader.choice(node, path, &ACTIONS))
         });
-        let actions = actions.map(|Placed { value, place }| Placed {
+        let actions = actions.map(|Positioned { value, position }| Positioned {
             value: value.into_iter().map(|action| action.value).collect(),
-            place,
+            position,
         });
         let denial = map.get("denial").and_then(|node| reader.map(node, "denial", &DENIAL_KEYS));
         let reason = denial
@@ -133,15 +119,15 @@ impl PolicyFile {
             .and_then(|node| reader.choice(node, "denial.reason", &REASONS))
             .map_or_else(DenialReason::default, |reason| reason.value);
         Some(Self {
-            name: name.unwrap_or(Placed { value: String::new(), place: map.place }),
-            resources: resources.unwrap_or(Placed { value: Vec::new(), place: map.place }),
+            name: name.unwrap_or(Positioned { value: String::new(), position: map.position }),
+            resources: resources.unwrap_or(Positioned { value: Vec::new(), position: map.position }),
             mutable_fields,
             immutable_fields,
             server_managed_fields,
             equality,
-            exemptions: Placed {
+            exemptions: Positioned {
                 value: exemptions.map_or_else(Vec::new, |exemptions| exemptions.value),
-                place: map.key_place("exemptions"),
+                position: map.key_position("exemptions"),
             },
             actions,
             reason,
@@ -160,10 +146,10 @@ impl ExemptionFile {
         if ["users", "groups"].iter().all(|key| map.get(key).is_none_or(Node::is_empty_list)) {
             // Who takes the last name out of a list does not mean to let everyone in.
             for (key, names) in [("users", &users), ("groups", &groups)] {
-                if let Some(Placed { place, .. }) = names {
+                if let Some(Positioned { position, .. }) = names {
                     let path = map.path(key);
                     reader.wrong(
-                        *place,
+                        *position,
                         format!("{path}: the list is empty; leave {key} out for everyone, or list some"),
                     );
                 }
@@ -172,13 +158,13 @@ impl ExemptionFile {
         let when = map.get("when").and_then(|node| reader.choice(node, &map.path("when"), &CONDITIONS));
         let subresources =
             names(reader, &map, "subresources", "a subresource; leave subresources out for the object itself");
-        if let Some(Placed { value, place }) = &subresources
+        if let Some(Positioned { value, position }) = &subresources
             && value.is_empty()
             && map.get("subresources").is_some_and(Node::is_empty_list)
         {
             let path = map.path("subresources");
             let instead = "leave subresources out for the object itself, or list some";
-            reader.wrong(*place, format!("{path}: the list is empty; {instead}"));
+            reader.wrong(*position, format!("{path}: the list is empty; {instead}"));
         }
         if let Some(node) = reader.required(&map, "fields", "[metadata.finalizers]") {
             let list = name.as_ref().map(|name| format!("exemption {}: fields", name.value));
@@ -187,7 +173,7 @@ impl ExemptionFile {
         let fields = fields(reader, &map, "fields");
         Some(Self {
             whole: reader.wrongs() == wrongs,
-            name: name.unwrap_or_else(|| Placed { value: path.to_owned(), place: map.place }),
+            name: name.unwrap_or_else(|| Positioned { value: path.to_owned(), position: map.position }),
             users: users.map_or_else(Vec::new, |users| users.value),
             groups: groups.map_or_else(Vec::new, |groups| groups.value),
             when,
@@ -201,35 +187,35 @@ fn exactly(reader: &mut Reader, map: &Map<'_>, key: &str, only: &str) {
     if let Some(node) = reader.required(map, key, only) {
         let text = reader.text(node, key);
         if text.is_some_and(|text| text.value != only) {
-            reader.wrong(node.place, format!("{key}: write {only}"));
+            reader.wrong(node.position, format!("{key}: write {only}"));
         }
     }
 }
 
-fn resource(reader: &mut Reader, node: &Node, index: usize) -> Option<Placed<Resource>> {
+fn resource(reader: &mut Reader, node: &Node, index: usize) -> Option<Positioned<Resource>> {
     let path = format!("resources[{index}]");
     let map = reader.map(node, &path, &RESOURCE_KEYS)?;
     let group = reader.required(&map, "group", "kubeflow.org");
     let group = group.and_then(|node| reader.text(node, &map.path("group")));
     let resource = reader.required(&map, "resource", "pytorchjobs");
     let resource = resource.and_then(|node| reader.name(node, &map.path("resource"), "a resource, like pytorchjobs"));
-    Some(Placed { value: Resource { group: group?.value, resource: resource?.value }, place: map.place })
+    Some(Positioned { value: Resource { group: group?.value, resource: resource?.value }, position: map.position })
 }
 
-fn names(reader: &mut Reader, map: &Map<'_>, key: &str, what: &str) -> Option<Placed<Vec<Placed<String>>>> {
+fn names(reader: &mut Reader, map: &Map<'_>, key: &str, what: &str) -> Option<Positioned<Vec<Positioned<String>>>> {
     let path = map.path(key);
     reader.list(map.get(key)?, &path, "names", |reader, node, _| reader.name(node, &path, what))
 }
 
-fn fields(reader: &mut Reader, map: &Map<'_>, key: &str) -> Option<Placed<Vec<Placed<Pattern>>>> {
+fn fields(reader: &mut Reader, map: &Map<'_>, key: &str) -> Option<Positioned<Vec<Positioned<Pattern>>>> {
     let path = map.path(key);
     reader.list(map.get(key)?, &path, "field paths, like [metadata.labels]", |reader, node, _| {
-        let Placed { value: text, place } = reader.text(node, &path)?;
+        let Positioned { value: text, position } = reader.text(node, &path)?;
         match Pattern::parse(&text) {
-            Ok(value) => Some(Placed { value, place }),
+            Ok(value) => Some(Positioned { value, position }),
             Err(error) => {
                 let instead = in_our_notation(&text).map(|path| format!("; write {path}")).unwrap_or_default();
-                reader.wrong(place, format!("{path}: \"{text}\" is no field path: {error}{instead}"));
+                reader.wrong(position, format!("{path}: \"{text}\" is no field path: {error}{instead}"));
                 None
             }
         }
@@ -253,8 +239,12 @@ fn in_our_notation(text: &str) -> Option<Pattern> {
     Pattern::parse(&ours).ok()
 }
 
-fn server_managed(place: Place) -> Vec<Placed<Pattern>> {
-    SERVER_MANAGED.iter().filter_map(|field| Pattern::parse(field).ok()).map(|value| Placed { value, place }).collect()
+fn server_managed(position: Position) -> Vec<Positioned<Pattern>> {
+    SERVER_MANAGED
+        .iter()
+        .filter_map(|field| Pattern::parse(field).ok())
+        .map(|value| Positioned { value, position })
+        .collect()
 }
 
 impl From<PolicyFile> for Policy {
@@ -287,6 +277,6 @@ impl From<ExemptionFile> for Exemption {
     }
 }
 
-fn values<T>(placed: Vec<Placed<T>>) -> Vec<T> {
+fn values<T>(placed: Vec<Positioned<T>>) -> Vec<T> {
     placed.into_iter().map(|placed| placed.value).collect()
 }

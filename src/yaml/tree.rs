@@ -1,4 +1,4 @@
-//! A policy file's YAML or JSON as a tree in which each value knows its place. What is wrong with a value can then be
+//! A policy file's YAML or JSON as a tree in which each value knows its position. What is wrong with a value can then be
 //! said in words that name it, and of all that are wrong at once.
 
 use std::fmt;
@@ -9,20 +9,20 @@ use serde::{
 };
 use serde_saphyr::{Error, Location, Spanned};
 
-use super::error::{Place, Remark};
+use super::diagnostic::{Diagnostic, Position};
 
 /// A policy is four levels deep.
 const MAX_DEPTH: usize = 16;
 
 /// A value, and where it stands.
 #[derive(Debug)]
-pub(super) struct Node {
-    pub(super) place: Place,
-    pub(super) value: Value,
+pub(crate) struct Node {
+    pub(crate) position: Position,
+    pub(crate) value: Value,
 }
 
 #[derive(Debug)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Nothing,
     Bool,
     Number,
@@ -33,16 +33,16 @@ pub(super) enum Value {
 
 /// A member of a map.
 #[derive(Debug)]
-pub(super) struct Member {
-    pub(super) key: String,
+pub(crate) struct Member {
+    pub(crate) key: String,
     /// Where the key stands.
-    pub(super) place: Place,
-    pub(super) node: Node,
+    pub(crate) position: Position,
+    pub(crate) node: Node,
 }
 
 impl Node {
     /// Reads a text of one document.
-    pub(super) fn read(text: &str) -> Result<Self, Remark> {
+    pub(crate) fn read(text: &str) -> Result<Self, Diagnostic> {
         let options = serde_saphyr::options! {
             with_snippet: false,
             // A policy has no booleans: yes, on and y are somebody's name.
@@ -53,21 +53,21 @@ impl Node {
         };
         let read = serde_saphyr::from_str_with_options::<Spanned<Value>>(text, options);
         read.map(Self::from).map_err(|error| {
-            let place = error.location().filter(|location| *location != Location::UNKNOWN);
-            Remark::error(place.map_or(Place { line: 1, column: 1 }, Place::from), what(&error))
+            let position = error.location().filter(|location| *location != Location::UNKNOWN);
+            Diagnostic::error(position.map_or(Position { line: 1, column: 1 }, Position::from), what(&error))
         })
     }
 
-    pub(super) fn is_nothing(&self) -> bool {
+    pub(crate) fn is_nothing(&self) -> bool {
         matches!(self.value, Value::Nothing)
     }
 
-    pub(super) fn is_empty_list(&self) -> bool {
+    pub(crate) fn is_empty_list(&self) -> bool {
         matches!(&self.value, Value::List(elements) if elements.is_empty())
     }
 
     /// What kind of value stands there, as messages call it.
-    pub(super) fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self.value {
             Value::Nothing => "nothing",
             Value::Bool => "a boolean",
@@ -91,13 +91,13 @@ fn what(error: &Error) -> String {
         error => {
             let text = error.without_snippet().to_string();
             let text = text.lines().next().unwrap_or_default();
-            // The place stands before the message.
+            // The position stands before the message.
             text.rsplit_once(" at line ").map_or(text, |(message, _)| message).to_owned()
         }
     }
 }
 
-impl From<Location> for Place {
+impl From<Location> for Position {
     fn from(location: Location) -> Self {
         Self { line: location.line(), column: location.column() }
     }
@@ -105,7 +105,7 @@ impl From<Location> for Place {
 
 impl From<Spanned<Value>> for Node {
     fn from(spanned: Spanned<Value>) -> Self {
-        Self { place: spanned.referenced.into(), value: spanned.value }
+        Self { position: spanned.referenced.into(), value: spanned.value }
     }
 }
 
@@ -171,7 +171,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut map = Vec::new();
         while let Some((key, value)) = members.next_entry::<Spanned<String>, Spanned<Value>>()? {
-            map.push(Member { key: key.value, place: key.referenced.into(), node: value.into() });
+            map.push(Member { key: key.value, position: key.referenced.into(), node: value.into() });
         }
         Ok(Value::Map(map))
     }

@@ -3,7 +3,7 @@
 //! The rules are followed from an object's root downward, one step at a time: at each place only those are left that
 //! can still say something there or further down.
 
-use crate::admission::field::{Pattern, PatternToken, Step};
+use crate::field::{Pattern, PatternToken, Step};
 
 /// What a rule says of a field and of all that is below it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,6 +61,11 @@ impl<'p> Precedence<'p> {
             }
         }
         place
+    }
+
+    /// The rules as they look from a field below a map.
+    pub(super) fn at(&self, keys: &[&str]) -> Self {
+        keys.iter().fold(self.clone(), |rules, key| rules.below(Step::Key(key.as_bytes())))
     }
 
     /// The effect of the rules on the place itself.

@@ -2,22 +2,21 @@
 
 use std::collections::HashSet;
 
-use super::{
-    Condition,
-    check::Check,
-    file::{ExemptionFile, PolicyFile},
-    reader::Placed,
+use super::{ExemptionFile, PolicyFile, findings::Findings};
+use crate::{
+    field::{Pattern, PatternToken},
+    policy::Condition,
+    yaml::Positioned,
 };
-use crate::admission::field::{Pattern, PatternToken};
 
 /// What is wrong with the exemptions of a policy.
-pub(super) fn check(check: &mut Check<'_>) {
+pub(super) fn check(check: &mut Findings<'_>) {
     let file = check.file;
     let mut names = HashSet::new();
     for exemption in &file.exemptions.value {
-        let Placed { value: name, place } = &exemption.name;
+        let Positioned { value: name, position } = &exemption.name;
         if !names.insert(name) {
-            check.wrong(*place, format!("exemptions: a second one is named {name}; rename it"));
+            check.wrong(*position, format!("exemptions: a second one is named {name}; rename it"));
         }
         let list = format!("exemption {name}: fields");
         check.fields(&list, &exemption.fields);
@@ -27,31 +26,31 @@ pub(super) fn check(check: &mut Check<'_>) {
     }
 }
 
-fn no_name_twice(check: &mut Check<'_>, exemption: &ExemptionFile) {
+fn no_name_twice(check: &mut Findings<'_>, exemption: &ExemptionFile) {
     let ExemptionFile { name, users, groups, subresources, .. } = exemption;
     for (list, texts) in [("users", users), ("groups", groups), ("subresources", subresources)] {
         let mut seen = HashSet::new();
-        for Placed { value, place } in texts {
+        for Positioned { value, position } in texts {
             if !seen.insert(value) {
                 let message = format!("exemption {}: {list}: {value} is listed twice; take one away", name.value);
-                check.wrong(*place, message);
+                check.wrong(*position, message);
             }
         }
     }
 }
 
-fn subresources(check: &mut Check<'_>, exemption: &ExemptionFile) {
+fn subresources(check: &mut Findings<'_>, exemption: &ExemptionFile) {
     let name = &exemption.name.value;
-    for Placed { value: subresource, place } in &exemption.subresources {
+    for Positioned { value: subresource, position } in &exemption.subresources {
         let list = format!("exemption {name}: subresources");
         if let Some((_, part)) = subresource.rsplit_once('/') {
             check.wrong(
-                *place,
+                *position,
                 format!("{list}: {subresource} is no subresource; write it without the resource: {part}"),
             );
         } else if subresource == "status" {
             let why = "is never judged, because the API server lets it change nothing but .status";
-            check.wrong(*place, format!("{list}: status {why}; take it away"));
+            check.wrong(*position, format!("{list}: status {why}; take it away"));
         } else if subresource == "scale" {
             scale(check, exemption);
         }
@@ -59,25 +58,28 @@ fn subresources(check: &mut Check<'_>, exemption: &ExemptionFile) {
 }
 
 /// A Scale has its name, its number of replicas and its status, and nothing else of the object behind it.
-fn scale(check: &mut Check<'_>, exemption: &ExemptionFile) {
+fn scale(check: &mut Findings<'_>, exemption: &ExemptionFile) {
     let name = &exemption.name.value;
-    if let Some(Placed { value: when, place }) = &exemption.when {
+    if let Some(Positioned { value: when, position }) = &exemption.when {
         let lacks = match when {
             Condition::Deleting => "no deletionTimestamp",
             Condition::SuspendChanged => "no spec.runPolicy",
         };
-        check.wrong(*place, format!("exemption {name}: when: a Scale has {lacks}, so this never holds; take it away"));
+        check.wrong(
+            *position,
+            format!("exemption {name}: when: a Scale has {lacks}, so this never holds; take it away"),
+        );
     }
     if !exemption.whole || exemption.subresources.iter().any(|other| other.value != "scale") {
         return;
     }
-    for Placed { value: field, place } in &exemption.fields {
+    for Positioned { value: field, position } in &exemption.fields {
         if !holds_replicas(field) {
             let message = format!(
                 "exemption {name}: fields: {field} is no field of a Scale that can change; write spec.replicas, whatever \
                  the object's own field is"
             );
-            check.wrong(*place, message);
+            check.wrong(*position, message);
         }
     }
 }
@@ -94,7 +96,7 @@ fn holds_replicas(field: &Pattern) -> bool {
 
 /// What an exempt field adds to the policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Effect {
+pub(in crate::policy) enum Contribution {
     /// Something.
     Some,
     /// Nothing: everyone may change it, with or without the exemption.
@@ -103,10 +105,10 @@ pub(super) enum Effect {
     Lost,
 }
 
-pub(super) fn effect_of(field: &Pattern, exemption: &ExemptionFile, file: &PolicyFile) -> Effect {
+pub(in crate::policy) fn contribution(field: &Pattern, exemption: &ExemptionFile, file: &PolicyFile) -> Contribution {
     let of_object = exemption.subresources.is_empty();
     if file.immutable_fields.iter().any(|immutable| immutable.value.tokens() == field.tokens()) {
-        Effect::Lost
+        Contribution::Lost
     } else if of_object
         && file
             .mutable_fields
@@ -114,14 +116,14 @@ pub(super) fn effect_of(field: &Pattern, exemption: &ExemptionFile, file: &Polic
             .iter()
             .any(|mutable| mutable.value.covers(field) && !between(&mutable.value, field, &file.immutable_fields))
     {
-        Effect::Free
+        Contribution::Free
     } else {
-        Effect::Some
+        Contribution::Some
     }
 }
 
 /// Whether one of `immutable` takes from the mutable `general` what the mutable `special`, which it covers, gives back.
-pub(super) fn between(general: &Pattern, special: &Pattern, immutable: &[Placed<Pattern>]) -> bool {
+fn between(general: &Pattern, special: &Pattern, immutable: &[Positioned<Pattern>]) -> bool {
     immutable.iter().map(|immutable| &immutable.value).any(|immutable| {
         immutable.overlaps(special)
             && general.specificity() <= immutable.specificity()
@@ -129,28 +131,28 @@ pub(super) fn between(general: &Pattern, special: &Pattern, immutable: &[Placed<
     })
 }
 
-fn effect(check: &mut Check<'_>, exemption: &ExemptionFile) {
+fn effect(check: &mut Findings<'_>, exemption: &ExemptionFile) {
     if exemption.whole
-        && let Some((Effect::Lost, message)) = needless(exemption, check.file)
+        && let Some((Contribution::Lost, message)) = needless(exemption, check.file)
     {
-        check.wrong(exemption.name.place, message);
+        check.wrong(exemption.name.position, message);
     }
 }
 
 /// Why the exemption as a whole adds nothing to the policy: what is immutable is so for whoever it was written for,
 /// which is a mistake; what is free is so without it.
-pub(super) fn needless(exemption: &ExemptionFile, file: &PolicyFile) -> Option<(Effect, String)> {
+pub(in crate::policy) fn needless(exemption: &ExemptionFile, file: &PolicyFile) -> Option<(Contribution, String)> {
     let fields = &exemption.fields;
-    let effects: Vec<Effect> = fields.iter().map(|field| effect_of(&field.value, exemption, file)).collect();
-    if effects.is_empty() || effects.contains(&Effect::Some) {
+    let effects: Vec<Contribution> = fields.iter().map(|field| contribution(&field.value, exemption, file)).collect();
+    if effects.is_empty() || effects.contains(&Contribution::Some) {
         return None;
     }
-    let (effect, why) = if !effects.contains(&Effect::Lost) {
-        (Effect::Free, "everyone may change its fields by mutableFields")
-    } else if !effects.contains(&Effect::Free) {
-        (Effect::Lost, "its fields are immutable by immutableFields")
+    let (effect, why) = if !effects.contains(&Contribution::Lost) {
+        (Contribution::Free, "everyone may change its fields by mutableFields")
+    } else if !effects.contains(&Contribution::Free) {
+        (Contribution::Lost, "its fields are immutable by immutableFields")
     } else {
-        (Effect::Free, "its fields are mutable for everyone by mutableFields, or immutable by immutableFields")
+        (Contribution::Free, "its fields are mutable for everyone by mutableFields, or immutable by immutableFields")
     };
     Some((effect, format!("exemption {} can never matter: {why}; take it away", exemption.name.value)))
 }

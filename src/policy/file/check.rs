@@ -3,24 +3,22 @@
 use std::collections::HashSet;
 
 use super::{
-    Resource, ValidationAction,
-    error::{Place, Remark},
-    exemption,
-    file::PolicyFile,
-    known::{self, PLURAL},
-    reader::Placed,
+    PolicyFile, exemption,
+    findings::Findings,
+    format::USABLE_ACTIONS,
+    resources::{self, PLURAL},
 };
-use crate::admission::field::Pattern;
-
-/// What to write in place of actions that do not go together.
-pub(super) const ACTIONS: &str = "write [Deny], [Warn], [Audit], [Deny, Audit] or [Warn, Audit]";
+use crate::{
+    policy::{Resource, ValidationAction},
+    yaml::{Diagnostic, Positioned},
+};
 
 /// The longest value of a label.
 const MAX_NAME: usize = 63;
 
 /// All that is wrong with a policy, or with what could be read of it.
-pub(super) fn check(file: &PolicyFile) -> Vec<Remark> {
-    let mut check = Check { file, remarks: Vec::new() };
+pub(super) fn check(file: &PolicyFile) -> Vec<Diagnostic> {
+    let mut check = Findings::new(file);
     check.name();
     check.resources();
     check.fields("mutableFields", &file.mutable_fields.value);
@@ -28,84 +26,52 @@ pub(super) fn check(file: &PolicyFile) -> Vec<Remark> {
     check.managed();
     check.actions();
     exemption::check(&mut check);
-    check.remarks
+    check.diagnostics
 }
 
-/// A policy, and what was found to be wrong with it.
-pub(super) struct Check<'f> {
-    pub(super) file: &'f PolicyFile,
-    remarks: Vec<Remark>,
-}
-
-impl Check<'_> {
-    pub(super) fn wrong(&mut self, place: Place, message: impl Into<String>) {
-        self.remarks.push(Remark::error(place, message));
-    }
-
+impl Findings<'_> {
     /// Metrics, log lines and audit annotations carry the name, and people put it into labels.
     fn name(&mut self) {
-        let Placed { value: name, place } = &self.file.name;
+        let Positioned { value: name, position } = &self.file.name;
         if !name.is_empty() && (name.len() > MAX_NAME || !is_label(name)) {
             let rule = "letters, digits, '-', '_' and '.', with a letter or digit at both ends";
-            self.wrong(*place, format!("name: \"{name}\" is no label; write at most {MAX_NAME} {rule}"));
+            self.wrong(*position, format!("name: \"{name}\" is no label; write at most {MAX_NAME} {rule}"));
         }
     }
 
     fn resources(&mut self) {
         let mut seen = HashSet::new();
-        for Placed { value, place } in &self.file.resources.value {
+        for Positioned { value, position } in &self.file.resources.value {
             let Resource { group, resource } = value;
             if !seen.insert(value) {
-                self.wrong(*place, format!("resources: {resource} of \"{group}\" is listed twice; take one away"));
+                self.wrong(*position, format!("resources: {resource} of \"{group}\" is listed twice; take one away"));
             }
             if let Some((_, version)) = group.split_once('/') {
                 let message = format!(
                     "resources: \"{group}\" is no group; write it without the version, a policy is for all: {}",
                     group.trim_end_matches(version).trim_end_matches('/')
                 );
-                self.wrong(*place, message);
+                self.wrong(*position, message);
             } else if !is_subdomain(group) {
                 let message =
                     format!("resources: \"{group}\" is no group; write one like kubeflow.org, or \"\" for core");
-                self.wrong(*place, message);
+                self.wrong(*position, message);
             }
             if let Some((resource, subresource)) = resource.split_once('/') {
                 let message = format!(
                     "resources: {resource}/{subresource} is a subresource; write {resource}, its subresources are judged too"
                 );
-                self.wrong(*place, message);
+                self.wrong(*position, message);
             } else if resource == "*" {
-                self.wrong(*place, "resources: * is no resource; list each of them by its name");
+                self.wrong(*position, "resources: * is no resource; list each of them by its name");
             } else if !is_dns_label(resource) {
-                let message = match known::closest(resource) {
+                let message = match resources::closest(resource) {
                     Some(known) => {
                         format!("resources: \"{resource}\" is no resource (did you mean {known}?); {PLURAL}")
                     }
                     None => format!("resources: \"{resource}\" is no resource; {PLURAL}, like pytorchjobs"),
                 };
-                self.wrong(*place, message);
-            }
-        }
-    }
-
-    /// No field twice, none inside a server-managed one.
-    pub(super) fn fields(&mut self, list: &str, fields: &[Placed<Pattern>]) {
-        self.no_field_twice(list, fields);
-        for Placed { value: field, place } in fields {
-            let managed = self.file.server_managed_fields.value.iter().find(|managed| managed.value.covers(field));
-            if let Some(Placed { value: managed, .. }) = managed {
-                let message =
-                    format!("{list}: {field} is server-managed ({managed}), so no change of it counts; take it away");
-                self.wrong(*place, message);
-            }
-        }
-    }
-
-    fn no_field_twice(&mut self, list: &str, fields: &[Placed<Pattern>]) {
-        let mut seen = HashSet::new();
-        for Placed { value: field, place } in fields {
-            if !seen.insert(field.tokens()) {
-                self.wrong(*place, format!("{list}: {field} is listed twice; take one away"));
+                self.wrong(*position, message);
             }
         }
     }
@@ -116,7 +82,7 @@ impl Check<'_> {
     }
 
     fn actions(&mut self) {
-        let Some(Placed { value: actions, place }) = &self.file.actions else { return };
+        let Some(Positioned { value: actions, position }) = &self.file.actions else { return };
         let deny_and_warn = [ValidationAction::Deny, ValidationAction::Warn].iter().all(|one| actions.contains(one));
         let twice = actions.iter().enumerate().any(|(at, action)| actions[..at].contains(action));
         let problem = if deny_and_warn {
@@ -126,7 +92,7 @@ impl Check<'_> {
         } else {
             return;
         };
-        self.wrong(*place, format!("validationActions: {problem}; {ACTIONS}"));
+        self.wrong(*position, format!("validationActions: {problem}; {USABLE_ACTIONS}"));
     }
 }
 

@@ -1,7 +1,10 @@
 //! Rules about elements of lists: which of them the comparison can match, and where the list counts as a whole.
 
-use super::{error::Remark, file::PolicyFile, reader::Placed};
-use crate::admission::field::{Pattern, PatternToken};
+use crate::{
+    field::{Pattern, PatternToken},
+    policy::file::PolicyFile,
+    yaml::{Diagnostic, Positioned},
+};
 
 /// Lists of Kubernetes' own types whose elements have names.
 const NAMED: [&str; 9] = [
@@ -23,7 +26,7 @@ const NAMELESS: [&str; 5] = ["envFrom", "hostAliases", "managedFields", "tolerat
 const STRINGS: [&str; 3] = ["args", "command", "finalizers"];
 
 /// Remarks on the policy's rules about elements.
-pub(super) fn lint(file: &PolicyFile) -> Vec<Remark> {
+pub(super) fn lint(file: &PolicyFile) -> Vec<Diagnostic> {
     let lists = [
         ("mutableFields", &file.mutable_fields.value),
         ("immutableFields", &file.immutable_fields),
@@ -35,11 +38,14 @@ pub(super) fn lint(file: &PolicyFile) -> Vec<Remark> {
         .value
         .iter()
         .map(|exemption| (format!("exemption {}: fields", exemption.name.value), &exemption.fields));
-    lists.chain(exempt).flat_map(|(list, fields)| fields.iter().filter_map(move |field| remark(&list, field))).collect()
+    lists
+        .chain(exempt)
+        .flat_map(|(list, fields)| fields.iter().filter_map(move |field| diagnostic(&list, field)))
+        .collect()
 }
 
 /// What there is to say of one field: the first of its elements that something is wrong with.
-fn remark(list: &str, Placed { value: field, place }: &Placed<Pattern>) -> Option<Remark> {
+fn diagnostic(list: &str, Positioned { value: field, position }: &Positioned<Pattern>) -> Option<Diagnostic> {
     let mut named = None;
     for pair in field.tokens().windows(2) {
         let [PatternToken::Key(key), element] = pair else { continue };
@@ -59,7 +65,7 @@ fn remark(list: &str, Placed { value: field, place }: &Placed<Pattern>) -> Optio
             ),
             PatternToken::Key(_) | PatternToken::Any => continue,
         };
-        return Some(Remark::warning(*place, format!("{list}: {field}: {problem}")));
+        return Some(Diagnostic::warning(*position, format!("{list}: {field}: {problem}")));
     }
     let message = |key| {
         format!(
@@ -67,5 +73,5 @@ fn remark(list: &str, Placed { value: field, place }: &Placed<Pattern>) -> Optio
              it is allowed unless every change is"
         )
     };
-    named.map(|key| Remark::note(*place, message(key)))
+    named.map(|key| Diagnostic::note(*position, message(key)))
 }

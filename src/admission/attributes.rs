@@ -1,0 +1,41 @@
+//! The admission attributes of an update, from its review.
+
+use super::{json::Json, review::User};
+use crate::policy::{Attributes, Condition};
+
+/// Who updates what, and from what to what.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct UpdateAttributes<'a> {
+    pub(super) user: &'a User<'a>,
+    pub(super) subresource: &'a str,
+    pub(super) old: Json<'a>,
+    pub(super) new: Json<'a>,
+}
+
+impl Attributes for UpdateAttributes<'_> {
+    fn user(&self) -> &str {
+        &self.user.name
+    }
+
+    fn is_in_group(&self, group: &str) -> bool {
+        self.user.is_in(group)
+    }
+
+    fn subresource(&self) -> &str {
+        self.subresource
+    }
+
+    fn meets(&self, condition: Condition) -> bool {
+        let is_suspended = |object| text_at(object, &["spec", "runPolicy", "suspend"]) == Some(b"true");
+        match condition {
+            Condition::Deleting => text_at(self.old, &["metadata", "deletionTimestamp"]).is_some(),
+            Condition::SuspendChanged => is_suspended(self.old) != is_suspended(self.new),
+        }
+    }
+}
+
+/// The value at a path of keys; none where it is null.
+fn text_at<'t>(object: Json<'t>, path: &[&str]) -> Option<&'t [u8]> {
+    let value = path.iter().try_fold(object, |value, key| value.get(key))?;
+    (value.text() != b"null").then(|| value.text())
+}

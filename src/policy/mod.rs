@@ -1,0 +1,24 @@
+//! Policies: which fields of which resources may change, and for whom.
+//!
+//! ```text
+//! NAME|FILE ──source──▶ text ──file──▶ Policy ──attributes──▶ rules for one update ──▶ admission
+//!                         └────lint──▶ diagnostics
+//! ```
+//!
+//! The code knows no field path of its own but those that the API server itself changes: a policy is a file.
+
+mod attributes;
+mod built_in;
+mod error;
+mod file;
+mod lint;
+mod model;
+mod precedence;
+pub(crate) mod source;
+
+pub(crate) use self::{
+    attributes::Attributes,
+    model::{Condition, DenialReason, Digest, Equality, Exemption, Resource, ValidationAction},
+    precedence::{Effect, Precedence},
+};
+pub use self::{error::PolicyError, model::Policy, source::SourceError};

@@ -1,0 +1,134 @@
+//! The policy: which fields of which resources may change, and for whom.
+
+use crate::field::{Pattern, Type};
+
+/// What may change in an update, and what becomes of an update that changes more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    pub(crate) name: String,
+    pub(crate) digest: Digest,
+    pub(crate) resources: Vec<Resource>,
+    pub(crate) mutable_fields: Vec<Pattern>,
+    pub(crate) immutable_fields: Vec<Pattern>,
+    pub(crate) server_managed_fields: Vec<Pattern>,
+    pub(crate) equality: Equality,
+    pub(crate) exemptions: Vec<Exemption>,
+    pub(crate) actions: Vec<ValidationAction>,
+    pub(crate) reason: DenialReason,
+}
+
+/// A resource that a policy is for, in all its versions.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize)]
+pub(crate) struct Resource {
+    pub(crate) group: String,
+    pub(crate) resource: String,
+}
+
+/// When two values count as the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub(crate) enum Equality {
+    /// As Kubernetes has it: `null` and an empty list are absent, numbers and quantities compare by value.
+    #[default]
+    Semantic,
+    /// As JSON values.
+    Strict,
+}
+
+impl Equality {
+    /// True if a struct's member of that type, from which all is taken away, equals an absent one.
+    pub(crate) fn is_absent_when_empty(self, of: Type, is_list: bool) -> bool {
+        self == Self::Semantic && (is_list || of.is_absent_when_empty())
+    }
+}
+
+/// Fields that some may change, or at some times.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Exemption {
+    pub(crate) name: String,
+    pub(crate) users: Vec<String>,
+    pub(crate) groups: Vec<String>,
+    pub(crate) when: Option<Condition>,
+    /// Empty: the main resource only.
+    pub(crate) subresources: Vec<String>,
+    pub(crate) fields: Vec<Pattern>,
+}
+
+/// A state of the object, or a change of it, on which an exemption depends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub(crate) enum Condition {
+    /// The old object has a deletion timestamp.
+    Deleting,
+    /// `spec.runPolicy.suspend` differs; absent is false.
+    SuspendChanged,
+}
+
+/// The treatment of a violation, as in `ValidatingAdmissionPolicyBinding.spec.validationActions`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub(crate) enum ValidationAction {
+    /// The update is denied.
+    Deny,
+    /// The update is allowed with a warning for each field.
+    Warn,
+    /// The violations are in the audit annotations.
+    Audit,
+}
+
+/// The reason of a denial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub(crate) enum DenialReason {
+    /// 422: `kubectl edit` opens the editor again.
+    #[default]
+    Invalid,
+    /// 403: for tools that delete and create anew what is invalid.
+    Forbidden,
+}
+
+impl Policy {
+    /// The `apiVersion` of policy files.
+    pub const API_VERSION: &str = "pytorchjob-guard/v1";
+    /// The `kind` of policy files.
+    pub const KIND: &str = "UpdatePolicy";
+
+    /// The policy's name, as metrics, logs and audit annotations give it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The first 12 hexadecimal digits of the SHA-256 of the policy's text, as `sha256sum` prints them: two files of one
+    /// name differ in it.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.digest.0
+    }
+
+    pub(crate) fn lists(&self, group: &str, resource: &str) -> bool {
+        self.resources.iter().any(|listed| listed.group == group && listed.resource == resource)
+    }
+
+    pub(crate) fn takes(&self, action: ValidationAction) -> bool {
+        self.actions.contains(&action)
+    }
+}
+
+/// The beginning of the SHA-256 of a policy's text. Two texts that say the same are equal policies all the same.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Digest(String);
+
+impl Digest {
+    const BYTES: usize = 6;
+
+    pub(super) fn of(text: &str) -> Self {
+        let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+        let nibbles = digest.as_ref().iter().take(Self::BYTES).flat_map(|byte| [byte >> 4, byte & 15]);
+        Self(nibbles.filter_map(|nibble| char::from_digit(nibble.into(), 16)).collect())
+    }
+}
+
+impl PartialEq for Digest {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Digest {}

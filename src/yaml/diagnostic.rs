@@ -1,0 +1,58 @@
+//! What there is to say of a policy file, and where in it.
+
+use std::fmt::{self, Display};
+
+/// A position in a file: line and column, from one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// The line.
+    pub line: u64,
+    /// The column, in characters.
+    pub column: u64,
+}
+
+/// One thing there is to say of a policy file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// Where it is.
+    pub position: Position,
+    /// What it is, and what to write instead.
+    pub message: String,
+}
+
+/// How bad a thing in a policy file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// The policy cannot be used.
+    Error,
+    /// The policy can be used, and does something that is hardly meant.
+    Warning,
+    /// Good to know.
+    Note,
+}
+
+impl Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Note => "note",
+        })
+    }
+}
+
+impl Diagnostic {
+    pub(crate) fn error(position: Position, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Error, position, message: message.into() }
+    }
+
+    pub(crate) fn warning(position: Position, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, position, message: message.into() }
+    }
+
+    pub(crate) fn note(position: Position, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Note, position, message: message.into() }
+    }
+}

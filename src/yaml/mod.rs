@@ -1,0 +1,11 @@
+//! YAML and JSON files that people write, read so that all their errors are reported at once, each with its position.
+
+mod diagnostic;
+mod reader;
+mod tree;
+
+pub(crate) use self::{
+    reader::{Map, Positioned, Reader, all, closest},
+    tree::Node,
+};
+pub use diagnostic::{Diagnostic, Position, Severity};

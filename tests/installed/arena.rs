@@ -30,10 +30,12 @@ const README: &str = include_str!("../../manifests/README.md");
 /// The guard's port for metrics.
 const ADMIN_PORT: u16 = 8080;
 /// What makes of a Deployment pods that are endpoints of a Service, and gives them an account and what to trust.
-const CONTROLLERS: [&str; 8] = [
+const CONTROLLERS: [&str; 9] = [
     "deployment-controller",
     "replicaset-controller",
     "endpointslice-controller",
+    // Older API servers find a Service's pods by its Endpoints.
+    "endpoints-controller",
     "disruption-controller",
     "serviceaccount-controller",
     "root-ca-certificate-publisher-controller",

@@ -5,12 +5,9 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{
+    duration::{lifetime, settle_period},
     registration::DeclaredArgs,
-    serve::{deadline, duration},
 };
-
-/// What nobody lives to see; a clock can still be told it.
-const LONGEST: Duration = Duration::from_hours(24 * 365 * 100);
 
 /// The arguments of `serve` about the cluster. Each is read from the environment as well.
 #[derive(Debug, Args)]
@@ -25,7 +22,7 @@ pub struct ClusterArgs {
     pub manage_registration: bool,
     /// How long all has to be quiet before its conditions are loosened: longer than it takes until every replica has a new
     /// policy.
-    #[arg(long, value_name = "DURATION", env = "PYTORCHJOB_GUARD_REGISTRATION_SETTLE", default_value = "2m", value_parser = settle)]
+    #[arg(long, value_name = "DURATION", env = "PYTORCHJOB_GUARD_REGISTRATION_SETTLE", default_value = "2m", value_parser = settle_period)]
     pub registration_settle: Duration,
     /// Keep a CA in a Secret and in the registration's caBundle, and sign the serving certificate with it.
     #[arg(long, env = "PYTORCHJOB_GUARD_MANAGE_CERTS", requires_all = ["registration", "service", "secret"])]
@@ -45,18 +42,6 @@ pub struct ClusterArgs {
     /// What the registration leaves out on purpose.
     #[command(flatten)]
     pub declared: DeclaredArgs,
-}
-
-fn settle(text: &str) -> Result<Duration, String> {
-    duration(text).and_then(not_too_long)
-}
-
-fn lifetime(text: &str) -> Result<Duration, String> {
-    deadline(text).and_then(not_too_long)
-}
-
-fn not_too_long(given: Duration) -> Result<Duration, String> {
-    if given > LONGEST { Err("a hundred years is the most".to_owned()) } else { Ok(given) }
 }
 
 /// `NAMESPACE/NAME`

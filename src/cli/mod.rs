@@ -3,6 +3,7 @@
 mod certs;
 mod check;
 mod cluster;
+mod duration;
 mod policy;
 mod registration;
 mod serve;

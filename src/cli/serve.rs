@@ -4,7 +4,10 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 
-use super::cluster::ClusterArgs;
+use super::{
+    cluster::ClusterArgs,
+    duration::{deadline, duration},
+};
 
 /// The arguments of `serve`. Every option is also read from the environment as `PYTORCHJOB_GUARD_…`.
 #[derive(Debug, Args)]
@@ -76,17 +79,4 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
-}
-
-/// A duration as people write it: `5s`, `1m 30s`, `250ms`.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|error| format!("{error}; write it as 5s, 250ms or 1m"))
-}
-
-/// A duration that must pass before something is given up: not zero.
-pub(super) fn deadline(text: &str) -> Result<Duration, String> {
-    match duration(text)? {
-        Duration::ZERO => Err("a deadline of zero lets nothing through".to_owned()),
-        given => Ok(given),
-    }
 }

@@ -1,6 +1,6 @@
 //! Probes and metrics over plain HTTP: `/livez`, `/readyz`, `/metrics`.
 //!
-//! One request a connection, under short deadlines, and a newcomer takes the place of the oldest: a peer that holds the port open
+//! One request a connection, under short deadlines, and a newcomer takes the slot of the oldest: a peer that holds the port open
 //! cannot keep the kubelet out, and there is no state to keep.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
@@ -22,11 +22,11 @@ use tokio::{
 
 use super::{
     http::text,
-    listener::{Pauses, has_no_more_files, place},
+    listener::{Pauses, has_no_more_files, take_slot},
     metrics::ADMIN,
-    places::{Places, Seat},
+    slots::{ConnectionSlots, Peer},
     state::State,
-    watch::Watched,
+    tracked::TrackedRequest,
 };
 
 const CONNECTIONS: usize = 64;
@@ -37,44 +37,44 @@ const OPENMETRICS: HeaderValue = HeaderValue::from_static("application/openmetri
 
 /// Serves for as long as the process lives.
 pub(super) async fn serve(listener: TcpListener, state: Arc<State>) {
-    let places = Arc::new(Places::new(CONNECTIONS));
+    let slots = Arc::new(ConnectionSlots::new(CONNECTIONS));
     let mut pauses = Pauses::default();
     loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
                 if has_no_more_files(&error)
-                    && let Some(closed) = places.close_longest_waiting()
+                    && let Some(closed) = slots.close_longest_waiting()
                 {
-                    state.made_room(ADMIN, &closed);
+                    state.evicted(ADMIN, &closed);
                 }
                 pauses.after(&error, ADMIN).await;
                 continue;
             }
         };
         pauses.reset();
-        let mut place = place(&places, peer, ADMIN, &state).await;
+        let mut place = take_slot(&slots, peer, ADMIN, &state).await;
         let state = Arc::clone(&state);
         tokio::spawn(async move {
-            let seat = Arc::clone(&place.seat);
+            let peer = Arc::clone(&place.peer);
             tokio::select! {
                 biased;
                 () = place.needed() => {}
-                () = connection(stream, &seat, &state) => {}
+                () = connection(stream, &peer, &state) => {}
             }
         });
     }
 }
 
 /// Answers one request, under a deadline for each half of it.
-async fn connection(stream: TcpStream, seat: &Arc<Seat>, state: &State) {
-    seat.watch.shook_hands();
+async fn connection(stream: TcpStream, peer: &Arc<Peer>, state: &State) {
+    peer.progress.shook_hands();
     let asked = Notify::new();
     let service = service_fn(|request| {
-        let mut watched = Watched::begin(Arc::clone(seat));
-        watched.decides();
+        let mut tracked = TrackedRequest::begin(Arc::clone(peer));
+        tracked.decides();
         let response = answer(state, &request);
-        watched.responds();
+        tracked.responds();
         asked.notify_one();
         async move { Ok::<_, Infallible>(response) }
     });

@@ -34,7 +34,7 @@ const SPARE_BYTES: usize = 2 << 20;
 const SPARE_TIME: Duration = Duration::from_secs(5);
 
 /// The budget of all bodies, and buffers that large bodies leave to those after them.
-pub(super) struct Bodies {
+pub(super) struct BodyBudget {
     most: usize,
     held: Mutex<Held>,
     /// The bytes that are held, for whom it concerns.
@@ -61,7 +61,7 @@ struct Arriving {
 /// A body that is put together. It gives its part of the budget back, and its memory to the next.
 pub(super) struct Buffer {
     bytes: Vec<u8>,
-    bodies: Arc<Bodies>,
+    budget: Arc<BodyBudget>,
     id: u64,
     charged: usize,
     is_complete: bool,
@@ -98,7 +98,7 @@ impl Deref for Body {
 }
 
 /// Reads the body to its end, or until it is over the limit or has to give way.
-pub(super) async fn read(mut incoming: Incoming, limit: usize, bodies: &Arc<Bodies>) -> Result<Body, BodyError> {
+pub(super) async fn read(mut incoming: Incoming, limit: usize, budget: &Arc<BodyBudget>) -> Result<Body, BodyError> {
     let first = loop {
         let Some(data) = next(&mut incoming).await? else { return Ok(Body::One(Bytes::new())) };
         if !data.is_empty() {
@@ -113,7 +113,7 @@ pub(super) async fn read(mut incoming: Incoming, limit: usize, bodies: &Arc<Bodi
     }
     let declared = incoming.size_hint().exact().and_then(|rest| usize::try_from(rest).ok());
     let end = declared.map_or(limit, |rest| first.len().saturating_add(rest).min(limit));
-    let (mut buffer, give_way) = Buffer::new(bodies);
+    let (mut buffer, give_way) = Buffer::new(budget);
     tokio::select! {
         biased;
         // The error says that the body is complete after all.
@@ -145,7 +145,7 @@ async fn next(incoming: &mut Incoming) -> Result<Option<Bytes>, BodyError> {
     }
 }
 
-impl Bodies {
+impl BodyBudget {
     /// With a budget of this many bytes.
     pub(super) fn new(most: usize, gauge: Gauge) -> Self {
         Self { most, held: Mutex::default(), gauge, spares: Mutex::default(), used: AtomicBool::new(false) }
@@ -201,13 +201,13 @@ impl Held {
 }
 
 impl Buffer {
-    fn new(bodies: &Arc<Bodies>) -> (Self, oneshot::Receiver<()>) {
+    fn new(budget: &Arc<BodyBudget>) -> (Self, oneshot::Receiver<()>) {
         let (give_way, told) = oneshot::channel();
-        let mut held = bodies.held();
+        let mut held = budget.held();
         let id = held.next;
         held.next += 1;
         held.arriving.insert(id, Arriving { bytes: 0, give_way });
-        (Self { bytes: Vec::new(), bodies: Arc::clone(bodies), id, charged: 0, is_complete: false }, told)
+        (Self { bytes: Vec::new(), budget: Arc::clone(budget), id, charged: 0, is_complete: false }, told)
     }
 
     /// Appends, and makes this much room where there is too little.
@@ -230,42 +230,42 @@ impl Buffer {
 
     /// An empty buffer that is at hand and has this much room.
     fn spare(&self, needed: usize) -> Option<Vec<u8>> {
-        self.bodies.used.store(true, Relaxed);
-        let mut spares = self.bodies.spares();
+        self.budget.used.store(true, Relaxed);
+        let mut spares = self.budget.spares();
         let fits = spares.iter().position(|spare| spare.capacity() >= needed)?;
         Some(spares.swap_remove(fits))
     }
 
     fn charge(&mut self, target: usize) -> Result<(), BodyError> {
-        let mut held = self.bodies.held();
+        let mut held = self.budget.held();
         let Some(this) = held.arriving.get_mut(&self.id) else { return Err(BodyError::NoRoom) };
         this.bytes = target;
         held.change(self.charged, target);
         self.charged = target;
-        let fits = held.fit(self.bodies.most, self.id);
-        self.bodies.gauge.set(held.bytes.try_into().unwrap_or(i64::MAX));
+        let fits = held.fit(self.budget.most, self.id);
+        self.budget.gauge.set(held.bytes.try_into().unwrap_or(i64::MAX));
         if fits { Ok(()) } else { Err(BodyError::NoRoom) }
     }
 
     /// From here on it no longer gives way.
     fn complete(&mut self) -> Result<(), BodyError> {
-        self.bodies.held().arriving.remove(&self.id).map(|_| self.is_complete = true).ok_or(BodyError::NoRoom)
+        self.budget.held().arriving.remove(&self.id).map(|_| self.is_complete = true).ok_or(BodyError::NoRoom)
     }
 }
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        let mut held = self.bodies.held();
+        let mut held = self.budget.held();
         // What gave way is no longer counted.
         if held.arriving.remove(&self.id).is_some() || self.is_complete {
             held.change(self.charged, 0);
         }
-        self.bodies.gauge.set(held.bytes.try_into().unwrap_or(i64::MAX));
+        self.budget.gauge.set(held.bytes.try_into().unwrap_or(i64::MAX));
         drop(held);
         let mut buffer = mem::take(&mut self.bytes);
         if (SMALL_BYTES..=SPARE_BYTES).contains(&buffer.capacity()) {
             buffer.clear();
-            let mut spares = self.bodies.spares();
+            let mut spares = self.budget.spares();
             if spares.len() < SPARES {
                 spares.push(buffer);
             }
@@ -281,12 +281,12 @@ mod tests {
 
     type Arrives = (Buffer, oneshot::Receiver<()>);
 
-    fn budget() -> Arc<Bodies> {
-        Arc::new(Bodies::new(8 * MIB, Gauge::default()))
+    fn budget() -> Arc<BodyBudget> {
+        Arc::new(BodyBudget::new(8 * MIB, Gauge::default()))
     }
 
-    fn arrives(bodies: &Arc<Bodies>, bytes: usize) -> Result<Arrives, BodyError> {
-        let (mut buffer, told) = Buffer::new(bodies);
+    fn arrives(budget: &Arc<BodyBudget>, bytes: usize) -> Result<Arrives, BodyError> {
+        let (mut buffer, told) = Buffer::new(budget);
         buffer.charge(bytes).map(|()| (buffer, told))
     }
 

@@ -18,10 +18,11 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use super::{
     http,
     metrics::HandshakeFailure,
-    places::{Place, Seat},
+    progress::{Overdue, Waiting},
     shutdown::{Phase, reached},
+    slots::{Peer, Slot},
     state::State,
-    watch::{Overdue, Waiting, WatchedStream},
+    tracked::TrackedStream,
 };
 
 /// Room for a request's headers, and the largest piece of a body that is read at once.
@@ -56,9 +57,9 @@ const HEADERS_TOO_SLOW: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\n\
     the headers were not sent in time\n";
 
-/// Serves one connection to its end, or until its place is needed for another.
-pub(super) async fn serve(stream: TcpStream, mut place: Place, state: &Arc<State>) {
-    let seat = Arc::clone(&place.seat);
+/// Serves one connection to its end, or until a newcomer needs its slot.
+pub(super) async fn serve(stream: TcpStream, mut place: Slot, state: &Arc<State>) {
+    let peer = Arc::clone(&place.peer);
     let shaken = tokio::select! {
         biased;
         () = place.needed() => return,
@@ -66,7 +67,7 @@ pub(super) async fn serve(stream: TcpStream, mut place: Place, state: &Arc<State
     };
     let (reason, error) = match shaken {
         Ok(Ok(tls)) => {
-            seat.watch.shook_hands();
+            peer.progress.shook_hands();
             if tls.get_ref().1.alpn_protocol() == Some(b"h2") {
                 http2(tls, place, state).await;
             } else {
@@ -78,7 +79,7 @@ pub(super) async fn serve(stream: TcpStream, mut place: Place, state: &Arc<State
         Err(_) => (HandshakeFailure::Timeout, "the handshake was not completed in time".to_owned()),
     };
     state.metrics.handshake_failed(reason);
-    state.seldom.handshake_failed(seat.peer, reason, &error);
+    state.log_limiter.handshake_failed(peer.address, reason, &error);
 }
 
 async fn handshake(mut stream: TcpStream, state: &State) -> Result<TlsStream<TcpStream>, (HandshakeFailure, String)> {
@@ -95,11 +96,11 @@ async fn handshake(mut stream: TcpStream, state: &State) -> Result<TlsStream<Tcp
     accepted.map_err(|error| (HandshakeFailure::Tls, error.to_string()))
 }
 
-async fn http1(tls: TlsStream<TcpStream>, mut place: Place, state: &Arc<State>) {
-    let seat = Arc::clone(&place.seat);
+async fn http1(tls: TlsStream<TcpStream>, mut place: Slot, state: &Arc<State>) {
+    let peer = Arc::clone(&place.peer);
     let service = {
-        let (state, seat) = (Arc::clone(state), Arc::clone(&seat));
-        service_fn(move |request| http::serve(Arc::clone(&state), Arc::clone(&seat), request))
+        let (state, peer) = (Arc::clone(state), Arc::clone(&peer));
+        service_fn(move |request| http::serve(Arc::clone(&state), Arc::clone(&peer), request))
     };
     let mut connection = http1::Builder::new()
         // The watch tells idle connections from slow headers; hyper's one timer cannot.
@@ -107,7 +108,7 @@ async fn http1(tls: TlsStream<TcpStream>, mut place: Place, state: &Arc<State>) 
         // A peer that closes its side after the request still gets the answer.
         .half_close(true)
         .max_buf_size(HTTP1_BUFFER)
-        .serve_connection(TokioIo::new(WatchedStream::new(tls, Arc::clone(&seat))), service);
+        .serve_connection(TokioIo::new(TrackedStream::new(tls, Arc::clone(&peer))), service);
 
     let mut phases = state.phase.subscribe();
     let mut is_closing = false;
@@ -116,7 +117,7 @@ async fn http1(tls: TlsStream<TcpStream>, mut place: Place, state: &Arc<State>) 
         tokio::select! {
             biased;
             () = place.needed() => {
-                if seat.watch.waiting() != Some(Waiting::Idle) {
+                if peer.progress.waiting() != Some(Waiting::Idle) {
                     return;
                 }
                 break None;
@@ -124,18 +125,18 @@ async fn http1(tls: TlsStream<TcpStream>, mut place: Place, state: &Arc<State>) 
             // How it ended is the peer's business: it is closed now.
             _ = &mut connection => break None,
             () = reached(&mut phases, Phase::Closing), if !is_closing => is_closing = true,
-            () = answered(&seat), if is_closing && !told => {
+            () = answered(&peer), if is_closing && !told => {
                 told = true;
                 std::pin::Pin::new(&mut connection).graceful_shutdown();
             }
-            overdue = seat.watch.overdue(&state.deadlines) => break Some(overdue),
+            overdue = peer.progress.overdue(&state.deadlines) => break Some(overdue),
         }
     };
-    seat.watch.ends();
+    peer.progress.ends();
     let mut tls = connection.into_parts().io.into_inner().into_inner();
-    let linger = if seat.watch.left_body_unread() { state.deadlines.body } else { LINGER };
+    let linger = if peer.progress.left_body_unread() { state.deadlines.body } else { LINGER };
     let goodbye = async {
-        // However it ends, it ends; the place is free afterwards.
+        // However it ends, the slot is free afterwards.
         let _ = timeout(LINGER, async {
             if overdue == Some(Overdue::Headers) {
                 tls.write_all(HEADERS_TOO_SLOW).await?;
@@ -148,8 +149,8 @@ async fn http1(tls: TlsStream<TcpStream>, mut place: Place, state: &Arc<State>) 
     farewell(&mut place, state, goodbye).await;
 }
 
-/// Says goodbye until the place is needed. Where it is needed already, a few goodbyes at a time are still said.
-async fn farewell(place: &mut Place, state: &State, goodbye: impl Future<Output = ()>) {
+/// Closes gracefully until the slot is needed. If it is needed already, a few connections at a time still may.
+async fn farewell(place: &mut Slot, state: &State, goodbye: impl Future<Output = ()>) {
     if place.is_lost() {
         let Ok(_permit) = state.farewells.try_acquire() else { return };
         goodbye.await;
@@ -169,15 +170,15 @@ async fn discard(stream: TcpStream, linger: Duration) {
 }
 
 /// Returns once the peer took an answer. It must be asked again whenever the connection did something.
-async fn answered(seat: &Seat) {
-    poll_fn(|_| if seat.watch.is_answered() { Poll::Ready(()) } else { Poll::Pending }).await;
+async fn answered(peer: &Peer) {
+    poll_fn(|_| if peer.progress.is_answered() { Poll::Ready(()) } else { Poll::Pending }).await;
 }
 
-async fn http2(tls: TlsStream<TcpStream>, mut place: Place, state: &Arc<State>) {
-    let seat = Arc::clone(&place.seat);
+async fn http2(tls: TlsStream<TcpStream>, mut place: Slot, state: &Arc<State>) {
+    let peer = Arc::clone(&place.peer);
     let service = {
-        let (state, seat) = (Arc::clone(state), Arc::clone(&seat));
-        service_fn(move |request| http::serve(Arc::clone(&state), Arc::clone(&seat), request))
+        let (state, peer) = (Arc::clone(state), Arc::clone(&peer));
+        service_fn(move |request| http::serve(Arc::clone(&state), Arc::clone(&peer), request))
     };
     let mut connection = std::pin::pin!(
         http2::Builder::new(TokioExecutor::new())
@@ -205,7 +206,7 @@ async fn http2(tls: TlsStream<TcpStream>, mut place: Place, state: &Arc<State>) 
         tokio::select! {
             biased;
             () = place.needed() => {
-                if seat.watch.waiting() != Some(Waiting::Idle) {
+                if peer.progress.waiting() != Some(Waiting::Idle) {
                     return;
                 }
                 break;
@@ -213,16 +214,16 @@ async fn http2(tls: TlsStream<TcpStream>, mut place: Place, state: &Arc<State>) 
             _ = connection.as_mut() => return,
             () = reached(&mut phases, goes_at), if !goes => goes = true,
             // A request may be on its way.
-            () = answered(&seat), if goes && !told => {
+            () = answered(&peer), if goes && !told => {
                 told = true;
                 connection.as_mut().graceful_shutdown();
             }
-            _ = seat.watch.overdue(&state.deadlines) => break,
+            _ = peer.progress.overdue(&state.deadlines) => break,
         }
     }
     if !told {
         connection.as_mut().graceful_shutdown();
-        seat.watch.ends();
+        peer.progress.ends();
         // A peer that neither reads nor answers would never let it end.
         let goodbye = async {
             let _ = timeout(LINGER, connection.as_mut()).await;

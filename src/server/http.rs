@@ -12,13 +12,14 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     body::{self, BodyError},
-    decide::Undecided,
-    metrics::{Held, WEBHOOK},
-    places::Seat,
+    decide::{self, Undecided},
+    metrics::{GaugeGuard, WEBHOOK},
+    progress::Waiting,
+    slots::Peer,
     state::State,
     timeout as asked_timeout,
     trace::Parent,
-    watch::{Waiting, Watched},
+    tracked::TrackedRequest,
 };
 use crate::admission;
 
@@ -31,7 +32,7 @@ const REASON_BYTES: usize = 512;
 
 /// Why a request got no review back. Its text is the response's one line.
 #[derive(Debug, thiserror::Error)]
-enum Refusal {
+enum HttpError {
     #[error("there is nothing here; reviews go to {PATH}")]
     Path,
     #[error("reviews are sent with POST")]
@@ -60,19 +61,19 @@ const MOST_OPEN: i64 = 4096;
 
 /// A request that is open, and counts as such. It is kept with its answer's bytes until the peer took them.
 struct Open {
-    watched: Watched,
-    _open: Held,
+    tracked: TrackedRequest,
+    _open: GaugeGuard,
 }
 
 impl Open {
-    fn begin(state: &State, seat: Arc<Seat>) -> Self {
-        let (open, number) = Held::counted(&state.metrics.requests_open);
+    fn begin(state: &State, peer: Arc<Peer>) -> Self {
+        let (open, number) = GaugeGuard::counted(&state.metrics.requests_open);
         if number > MOST_OPEN.max(2 * i64::from(state.limits.connections))
             && let Some(closed) = state.connections.close_heaviest()
         {
-            state.made_room(WEBHOOK, &closed);
+            state.evicted(WEBHOOK, &closed);
         }
-        Self { watched: Watched::begin(seat), _open: open }
+        Self { tracked: TrackedRequest::begin(peer), _open: open }
     }
 }
 
@@ -91,10 +92,10 @@ impl AsRef<[u8]> for Answer {
 /// Answers one request.
 pub(super) async fn serve(
     state: Arc<State>,
-    seat: Arc<Seat>,
+    peer: Arc<Peer>,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
-    let mut open = Open::begin(&state, Arc::clone(&seat));
+    let mut open = Open::begin(&state, Arc::clone(&peer));
     let version = request.version();
     let has_body = !request.body().is_end_stream();
     let (mut response, bytes) = match review(&state, request, &mut open).await {
@@ -102,9 +103,9 @@ pub(super) async fn serve(
         Err(refusal) => {
             let unread = has_body && refusal.leaves_body_unread();
             if unread {
-                seat.watch.leaves_body_unread();
+                peer.progress.leaves_body_unread();
             }
-            refusal.note(&state, seat.peer);
+            refusal.note(&state, peer.address);
             refusal.into_response(unread && version <= Version::HTTP_11)
         }
     };
@@ -112,26 +113,26 @@ pub(super) async fn serve(
         response.headers_mut().insert(CONNECTION, CLOSE);
     }
     state.metrics.responded(response.status().as_u16());
-    open.watched.responds();
+    open.tracked.responds();
     Ok(response.map(|()| Full::new(Bytes::from_owner(Answer { bytes, _open: open }))))
 }
 
-async fn review(state: &Arc<State>, request: Request<Incoming>, open: &mut Open) -> Result<Vec<u8>, Refusal> {
+async fn review(state: &Arc<State>, request: Request<Incoming>, open: &mut Open) -> Result<Vec<u8>, HttpError> {
     if request.uri().path() != PATH {
-        return Err(Refusal::Path);
+        return Err(HttpError::Path);
     }
     if request.method() != Method::POST {
-        return Err(Refusal::Method);
+        return Err(HttpError::Method);
     }
     if !is_json(request.headers()) {
-        return Err(Refusal::ContentType);
+        return Err(HttpError::ContentType);
     }
     if is_encoded(request.headers()) {
-        return Err(Refusal::ContentEncoding);
+        return Err(HttpError::ContentEncoding);
     }
     let limit = state.limits.body_bytes;
     if request.body().size_hint().lower() > limit as u64 {
-        return Err(Refusal::TooLarge(limit));
+        return Err(HttpError::TooLarge(limit));
     }
     let time = request
         .uri()
@@ -142,18 +143,18 @@ async fn review(state: &Arc<State>, request: Request<Incoming>, open: &mut Open)
     // The headers are not kept while the body is waited for.
     let traceparent = Parent::header(request.headers());
     let body = request.into_body();
-    let body = match timeout_at(deadline, body::read(body, limit, &state.bodies)).await {
+    let body = match timeout_at(deadline, body::read(body, limit, &state.body_budget)).await {
         Ok(Ok(body)) => body,
-        Ok(Err(BodyError::TooLarge)) => return Err(Refusal::TooLarge(limit)),
-        Ok(Err(BodyError::NoRoom)) => return Err(Refusal::Busy),
-        Ok(Err(BodyError::Broken(error))) => return Err(Refusal::Broken(error)),
-        Err(_) => return Err(Refusal::TooSlow(time)),
+        Ok(Err(BodyError::TooLarge)) => return Err(HttpError::TooLarge(limit)),
+        Ok(Err(BodyError::NoRoom)) => return Err(HttpError::Busy),
+        Ok(Err(BodyError::Broken(error))) => return Err(HttpError::Broken(error)),
+        Err(_) => return Err(HttpError::TooSlow(time)),
     };
-    open.watched.decides();
-    let _held = Held::new(&state.metrics.in_flight);
-    state.deciders.decide(state, body, traceparent, deadline).await.map_err(|undecided| match undecided {
-        Undecided::NotAReview(error) => Refusal::NotAReview(error),
-        Undecided::TooLate => Refusal::TooLate(time),
+    open.tracked.decides();
+    let _held = GaugeGuard::new(&state.metrics.in_flight);
+    decide::decide(state, body, traceparent, deadline).await.map_err(|undecided| match undecided {
+        Undecided::NotAReview(error) => HttpError::NotAReview(error),
+        Undecided::TooLate => HttpError::TooLate(time),
     })
 }
 
@@ -192,7 +193,7 @@ fn plain(status: StatusCode, line: impl Into<Cow<'static, str>>) -> (Response<()
     (response, line.into_bytes())
 }
 
-impl Refusal {
+impl HttpError {
     fn status(&self) -> StatusCode {
         match self {
             Self::Path => StatusCode::NOT_FOUND,
@@ -225,7 +226,7 @@ impl Refusal {
         let kind = match self {
             Self::Busy => {
                 state.metrics.closed_to_make_room(WEBHOOK, Waiting::Body);
-                return state.seldom.body_gave_way(peer);
+                return state.log_limiter.body_gave_way(peer);
             }
             Self::TooLate(_) => return,
             Self::Path => "path",
@@ -236,7 +237,7 @@ impl Refusal {
             Self::Broken(_) => "broken",
             Self::NotAReview(_) => "no review",
         };
-        state.seldom.bad_request(peer, self.status().as_u16(), kind, &one_line(&self.to_string()));
+        state.log_limiter.bad_request(peer, self.status().as_u16(), kind, &one_line(&self.to_string()));
     }
 
     fn into_response(self, close: bool) -> (Response<()>, Vec<u8>) {

@@ -1,4 +1,4 @@
-//! Accepting connections: all of them at once, each in the place of another where there is none left, and not in a hot loop when the
+//! Accepting connections: all of them at once, each in the slot of another one if none is free, and not in a hot loop when the
 //! system has nothing left.
 
 use std::{
@@ -16,16 +16,16 @@ use tracing::warn;
 
 use super::{
     connection,
-    metrics::{Held, WEBHOOK},
-    places::{Place, Places},
+    metrics::{GaugeGuard, WEBHOOK},
     shutdown::{Phase, reached},
+    slots::{ConnectionSlots, Slot},
     state::State,
 };
 
 /// The pause after a failure such as too many open files, which only time can mend.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// How long a connection without a place waits until it looks for one again.
+/// The pause of a connection without a slot before it looks for one again.
 const NEXT_TRY: Duration = Duration::from_millis(5);
 /// A listener that fails fails often; say so only now and then.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
@@ -58,7 +58,7 @@ pub(super) async fn serve(listener: TcpListener, state: Arc<State>) {
                 if has_no_more_files(&error)
                     && let Some(closed) = state.connections.close_longest_waiting()
                 {
-                    state.made_room(WEBHOOK, &closed);
+                    state.evicted(WEBHOOK, &closed);
                 }
                 tokio::select! {
                     () = reached(&mut phases, Phase::Closing) => break,
@@ -85,33 +85,38 @@ pub(super) async fn serve(listener: TcpListener, state: Arc<State>) {
     }
 }
 
-/// Serves the connection as soon as it has a place.
+/// Serves the connection as soon as it has a slot.
 async fn admit(stream: TcpStream, peer: SocketAddr, state: &Arc<State>) {
     // An answer is one write; waiting for more to send with it only delays it. Where that fails the peer is gone.
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    let place = place(&state.connections, peer, WEBHOOK, state).await;
+    let place = take_slot(&state.connections, peer, WEBHOOK, state).await;
     let state = Arc::clone(state);
     tokio::spawn(async move {
-        let _open = Held::new(&state.metrics.connections_open);
+        let _open = GaugeGuard::new(&state.metrics.connections_open);
         connection::serve(stream, place, &state).await;
     });
 }
 
-/// Takes a place. Only where every connection is about to be answered, it waits.
-pub(super) async fn place(places: &Arc<Places>, peer: SocketAddr, listener: &'static str, state: &State) -> Place {
+/// Takes a slot. Waits only if every connection is about to be answered.
+pub(super) async fn take_slot(
+    slots: &Arc<ConnectionSlots>,
+    peer: SocketAddr,
+    listener: &'static str,
+    state: &State,
+) -> Slot {
     // A listener on all addresses of both families sees those of the older one in the form of the newer.
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     loop {
-        if let Some((place, made_room)) = places.take(peer) {
-            if let Some(closed) = made_room {
-                state.made_room(listener, &closed);
+        if let Some((place, evicted)) = slots.take(peer) {
+            if let Some(closed) = evicted {
+                state.evicted(listener, &closed);
             }
             return place;
         }
         // One is free once a connection ends, and can be taken once an answer is given, which nobody tells.
-        let _ = timeout(NEXT_TRY, places.freed()).await;
+        let _ = timeout(NEXT_TRY, slots.freed()).await;
     }
 }
 

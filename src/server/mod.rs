@@ -12,18 +12,20 @@ mod cluster;
 mod config;
 mod connection;
 mod decide;
+mod decision_pool;
 mod http;
 mod listener;
+mod log_limiter;
 mod metrics;
-mod places;
+mod progress;
 mod reload;
-mod seldom;
 mod shutdown;
+mod slots;
 mod state;
 mod timeout;
 mod tls;
 mod trace;
-mod watch;
+mod tracked;
 
 use std::{
     future::pending,
@@ -45,7 +47,7 @@ use crate::policy::{Policy, SourceError};
 pub use cluster::ClusterError;
 use cluster::{Caretaker, Gate, Standing};
 pub use config::{ClusterConfig, Config, Deadlines, Limits, ManagedCertificates, PolicySource, TlsFiles, TlsSource};
-pub use decide::large_decisions;
+pub use decision_pool::large_decisions;
 use metrics::Metrics;
 use reload::{ClientCaReloader, PolicyReloader, TlsReloader};
 use shutdown::Phase;
@@ -237,7 +239,7 @@ impl Bound {
 
         let signal = tokio::select! {
             signal = signals.next() => signal,
-            never = state.bodies.tidy() => match never {},
+            never = state.body_budget.tidy() => match never {},
             Err(source) = &mut admin => return Err(ServerError::Broke { part: "admin port", source }),
             Err(source) = &mut tls => return Err(ServerError::Broke { part: "watch on the TLS files", source }),
             Err(source) = &mut clients => return Err(ServerError::Broke { part: "watch on the client CAs", source }),

@@ -10,14 +10,14 @@ use tokio::sync::{Semaphore, watch};
 use tracing::{info, warn};
 
 use super::{
-    body::Bodies,
+    body::BodyBudget,
     cluster::Standing,
     config::{Deadlines, Limits},
-    decide::Deciders,
+    decision_pool::DecisionPool,
+    log_limiter::LogLimiter,
     metrics::Metrics,
-    places::{MadeRoom, Places},
-    seldom::Seldom,
     shutdown::Phase,
+    slots::{ConnectionSlots, Evicted},
 };
 use crate::policy::Policy;
 
@@ -28,13 +28,13 @@ pub(super) struct State {
     pub(super) limits: Limits,
     pub(super) deadlines: Deadlines,
     pub(super) metrics: Metrics,
-    /// A place for each connection to the webhook.
-    pub(super) connections: Arc<Places>,
-    /// A permit for each connection that says goodbye although its place is taken.
+    /// A slot for each connection to the webhook.
+    pub(super) connections: Arc<ConnectionSlots>,
+    /// A permit for each connection that closes gracefully after it lost its slot.
     pub(super) farewells: Semaphore,
-    pub(super) bodies: Arc<Bodies>,
-    pub(super) deciders: Deciders,
-    pub(super) seldom: Seldom,
+    pub(super) body_budget: Arc<BodyBudget>,
+    pub(super) decision_pool: DecisionPool,
+    pub(super) log_limiter: LogLimiter,
     pub(super) phase: watch::Sender<Phase>,
     /// The same as `phase` being past serving, for a look at every response.
     draining: AtomicBool,
@@ -59,11 +59,11 @@ impl State {
         Self {
             limits,
             deadlines,
-            connections: Arc::new(Places::new(limits.connections as usize)),
+            connections: Arc::new(ConnectionSlots::new(limits.connections as usize)),
             farewells: Semaphore::new(FAREWELLS),
-            bodies: Arc::new(Bodies::new(limits.buffered_bytes, metrics.buffered_bytes.clone())),
-            deciders: Deciders::new(&limits),
-            seldom: Seldom::default(),
+            body_budget: Arc::new(BodyBudget::new(limits.buffered_bytes, metrics.buffered_bytes.clone())),
+            decision_pool: DecisionPool::new(&limits),
+            log_limiter: LogLimiter::default(),
             metrics,
             phase: watch::Sender::new(Phase::Serving),
             draining: AtomicBool::new(false),
@@ -177,9 +177,9 @@ impl State {
     }
 
     /// Counts and logs a connection that was closed to make room.
-    pub(super) fn made_room(&self, listener: &'static str, closed: &MadeRoom) {
+    pub(super) fn evicted(&self, listener: &'static str, closed: &Evicted) {
         self.metrics.closed_to_make_room(listener, closed.waiting);
-        self.seldom.closed_to_make_room(listener, closed.peer, closed.waiting);
+        self.log_limiter.closed_to_make_room(listener, closed.peer, closed.waiting);
     }
 }
 

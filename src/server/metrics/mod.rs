@@ -16,7 +16,7 @@ use prometheus_client::{
 
 use cluster::ClusterMetrics;
 
-use super::watch::Waiting;
+use super::progress::Waiting;
 use crate::{
     admission::{Decision, Outcome},
     certificates::Validity,
@@ -50,7 +50,7 @@ pub(super) struct Metrics {
     violations: Family<Labels<1>, Counter>,
     responses: Family<[(&'static str, u16); 1], Counter>,
     policy_reloads: Family<Labels<1>, Counter>,
-    policy: PolicyInForce,
+    policy: PolicyInfo,
     certificate_reloads: Family<Labels<1>, Counter>,
     certificate_start: Gauge,
     certificate_expiry: Gauge,
@@ -144,7 +144,7 @@ impl Metrics {
             cluster.register(&mut registry);
         }
         registry.register("build", "This program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
-        let policy = PolicyInForce::new(policy);
+        let policy = PolicyInfo::new(policy);
         registry.register_collector(Box::new(policy.clone()));
 
         let metrics = Self {
@@ -323,9 +323,9 @@ fn known(text: &str, all: &[&'static str]) -> &'static str {
 
 /// The name and the digest of the policy in force: one series, whatever there was before.
 #[derive(Debug, Clone)]
-struct PolicyInForce(Arc<Mutex<[(&'static str, String); 2]>>);
+struct PolicyInfo(Arc<Mutex<[(&'static str, String); 2]>>);
 
-impl PolicyInForce {
+impl PolicyInfo {
     fn new(policy: &Policy) -> Self {
         Self(Arc::new(Mutex::new(Self::labels(policy))))
     }
@@ -340,7 +340,7 @@ impl PolicyInForce {
     }
 }
 
-impl Collector for PolicyInForce {
+impl Collector for PolicyInfo {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let labels = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let info = Info::new(labels);
@@ -349,9 +349,9 @@ impl Collector for PolicyInForce {
 }
 
 /// Adds one for as long as it lives.
-pub(super) struct Held(Gauge);
+pub(super) struct GaugeGuard(Gauge);
 
-impl Held {
+impl GaugeGuard {
     pub(super) fn new(gauge: &Gauge) -> Self {
         Self::counted(gauge).0
     }
@@ -363,7 +363,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for GaugeGuard {
     fn drop(&mut self) {
         self.0.dec();
     }

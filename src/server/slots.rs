@@ -1,7 +1,7 @@
-//! Places for connections, and which of them makes room when there is none left.
+//! Slots for connections, and the choice of the connection that is closed when a newcomer finds none free.
 //!
-//! An honest peer needs milliseconds for a handshake, a head or a body. So the newcomer always gets a place, and the connection
-//! that has completed nothing for longest gives it up.
+//! An honest peer needs milliseconds for a handshake, a head or a body. So the newcomer always gets a slot, and the connection
+//! that has completed nothing for longest loses its own.
 
 use std::{
     cmp::Reverse,
@@ -13,119 +13,118 @@ use std::{
 
 use tokio::sync::{Notify, oneshot};
 
-use super::watch::{Waiting, Watch};
+use super::progress::{Progress, Waiting};
 
-/// No honest peer takes longer for its first answer. One that does goes before any that was answered.
+/// The time within which an honest peer gets its first answer. One that takes longer is closed before any that was answered.
 const NEWCOMERS_TIME: Duration = Duration::from_secs(1);
-/// One place in so many is for connections that were not answered yet. Without it peers that were answered once and stay could make
-/// newcomers drive out each other, before they have had their milliseconds.
+/// The share of slots for connections that were not answered yet, as a divisor. Without it, peers that were answered once and
+/// stay would leave newcomers to close each other before they have had their milliseconds.
 const NEWCOMERS_SHARE: usize = 8;
 
-/// The places of one listener.
-pub(super) struct Places {
+/// The slots of one listener.
+pub(super) struct ConnectionSlots {
     most: usize,
-    taken: Mutex<Taken>,
+    taken: Mutex<Occupied>,
     freed: Notify,
 }
 
 #[derive(Default)]
-struct Taken {
+struct Occupied {
     next: u64,
-    open: HashMap<u64, (Arc<Seat>, oneshot::Sender<()>)>,
+    open: HashMap<u64, (Arc<Peer>, oneshot::Sender<()>)>,
 }
 
-/// A connection that has a place.
-pub(super) struct Seat {
-    pub(super) peer: SocketAddr,
-    pub(super) watch: Watch,
+/// The peer of a connection that has a slot.
+pub(super) struct Peer {
+    pub(super) address: SocketAddr,
+    pub(super) progress: Progress,
 }
 
-/// A place, until it is dropped.
-pub(super) struct Place {
-    places: Arc<Places>,
+/// A slot. Dropping it frees it.
+pub(super) struct Slot {
+    slots: Arc<ConnectionSlots>,
     id: u64,
-    pub(super) seat: Arc<Seat>,
+    pub(super) peer: Arc<Peer>,
     leave: oneshot::Receiver<()>,
     is_lost: bool,
 }
 
-/// A connection that made room.
-pub(super) struct MadeRoom {
+/// A connection that was closed for a newcomer.
+pub(super) struct Evicted {
     pub(super) peer: SocketAddr,
     pub(super) waiting: Waiting,
 }
 
-impl Places {
+impl ConnectionSlots {
     pub(super) fn new(most: usize) -> Self {
         Self { most, taken: Mutex::default(), freed: Notify::new() }
     }
 
-    /// Takes a place, and tells who made room for it. None while every connection is about to be answered.
-    pub(super) fn take(self: &Arc<Self>, peer: SocketAddr) -> Option<(Place, Option<MadeRoom>)> {
+    /// Takes a slot, and tells which connection was closed for it. None while every connection is about to be answered.
+    pub(super) fn take(self: &Arc<Self>, peer: SocketAddr) -> Option<(Slot, Option<Evicted>)> {
         let mut taken = self.taken();
-        let made_room =
-            if taken.open.len() < self.most { None } else { Some(taken.evict(longest_waiting, self.most)?) };
+        let evicted = if taken.open.len() < self.most { None } else { Some(taken.evict(longest_waiting, self.most)?) };
         let id = taken.next;
         taken.next += 1;
-        let seat = Arc::new(Seat { peer, watch: Watch::new() });
+        let peer = Arc::new(Peer { address: peer, progress: Progress::new() });
         let (tell, leave) = oneshot::channel();
-        taken.open.insert(id, (Arc::clone(&seat), tell));
-        Some((Place { places: Arc::clone(self), id, seat, leave, is_lost: false }, made_room))
+        taken.open.insert(id, (Arc::clone(&peer), tell));
+        Some((Slot { slots: Arc::clone(self), id, peer, leave, is_lost: false }, evicted))
     }
 
     /// Closes the connection that has waited for longest.
-    pub(super) fn close_longest_waiting(&self) -> Option<MadeRoom> {
+    pub(super) fn close_longest_waiting(&self) -> Option<Evicted> {
         self.taken().evict(longest_waiting, self.most)
     }
 
     /// Closes the connection with the most requests that wait for its peer.
-    pub(super) fn close_heaviest(&self) -> Option<MadeRoom> {
+    pub(super) fn close_heaviest(&self) -> Option<Evicted> {
         self.taken().evict(heaviest, self.most)
     }
 
-    /// Waits until a place is free, or may be.
+    /// Waits until a slot is free, or may be.
     pub(super) async fn freed(&self) {
         self.freed.notified().await;
     }
 
-    /// Waits until every place is free.
+    /// Waits until every slot is free.
     pub(super) async fn all_free(&self) {
         while !self.taken().open.is_empty() {
             self.freed().await;
         }
     }
 
-    fn taken(&self) -> MutexGuard<'_, Taken> {
+    fn taken(&self) -> MutexGuard<'_, Occupied> {
         // Nothing can fail while the lock is held, so a poisoned one holds a good map all the same.
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Taken {
-    fn evict(&mut self, choose: fn(&Self, usize) -> Option<u64>, most: usize) -> Option<MadeRoom> {
+impl Occupied {
+    fn evict(&mut self, choose: fn(&Self, usize) -> Option<u64>, most: usize) -> Option<Evicted> {
         let id = choose(self, most)?;
-        let (seat, tell) = self.open.remove(&id)?;
-        let waiting = seat.watch.waiting().unwrap_or(Waiting::Response);
+        let (peer, tell) = self.open.remove(&id)?;
+        let waiting = peer.progress.waiting().unwrap_or(Waiting::Response);
         // It may be ending by itself.
         let _ = tell.send(());
-        Some(MadeRoom { peer: seat.peer, waiting })
+        Some(Evicted { peer: peer.address, waiting })
     }
 }
 
-/// A connection that could make room.
+/// A connection that could be closed.
 #[derive(Debug, Clone, Copy)]
 struct Candidate {
     id: u64,
     is_unproven: bool,
-    /// How long it has completed nothing; none while it is about to be answered.
+    /// The time for which it has completed nothing. None while it is about to be answered.
     waits_for: Option<Duration>,
 }
 
-fn longest_waiting(taken: &Taken, most: usize) -> Option<u64> {
-    let candidate = |(id, (seat, _)): (&u64, &(Arc<Seat>, _))| Candidate {
+fn longest_waiting(taken: &Occupied, most: usize) -> Option<u64> {
+    let candidate = |(id, (peer, _)): (&u64, &(Arc<Peer>, _))| Candidate {
         id: *id,
-        is_unproven: seat.watch.is_unproven(),
-        waits_for: seat.watch.waiting().map(|_| seat.watch.waits_for()),
+        is_unproven: peer.progress.is_unproven(),
+        waits_for: peer.progress.waiting().map(|_| peer.progress.waits_for()),
     };
     choose(taken.open.iter().map(candidate), most)
 }
@@ -147,30 +146,30 @@ fn choose(candidates: impl Iterator<Item = Candidate>, most: usize) -> Option<u6
     chosen.map(|(_, Reverse(id))| id)
 }
 
-fn heaviest(taken: &Taken, _: usize) -> Option<u64> {
-    let weight = |seat: &Seat| (seat.watch.unfinished(), seat.watch.waits_for());
-    taken.open.iter().max_by_key(|(_, (seat, _))| weight(seat)).map(|(id, _)| *id)
+fn heaviest(taken: &Occupied, _: usize) -> Option<u64> {
+    let weight = |peer: &Peer| (peer.progress.unfinished(), peer.progress.waits_for());
+    taken.open.iter().max_by_key(|(_, (peer, _))| weight(peer)).map(|(id, _)| *id)
 }
 
-impl Place {
-    /// Returns once the place is a newcomer's. To be called no more then.
+impl Slot {
+    /// Returns once the slot is a newcomer's. Not to be called again after that.
     pub(super) async fn needed(&mut self) {
-        // The error says that the map gave the place up without a word; that is the same.
+        // The error says that the map dropped the slot without a word, which is the same.
         let _ = (&mut self.leave).await;
         self.is_lost = true;
     }
 
-    /// True once the place is a newcomer's.
+    /// True once the slot is a newcomer's.
     pub(super) fn is_lost(&self) -> bool {
         self.is_lost
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
-        self.places.taken().open.remove(&self.id);
-        // One waits for a place, or for all of them, and never both at a time.
-        self.places.freed.notify_one();
+        self.slots.taken().open.remove(&self.id);
+        // One task waits for a slot, or for all of them, and never both at a time.
+        self.slots.freed.notify_one();
     }
 }
 

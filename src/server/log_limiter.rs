@@ -10,20 +10,20 @@ use std::{
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::{metrics::HandshakeFailure, watch::Waiting};
+use super::{metrics::HandshakeFailure, progress::Waiting};
 
 const INTERVAL: Duration = Duration::from_secs(10);
 
 /// The events of each kind since the last line about them. Kinds come from a fixed set.
 #[derive(Default)]
-pub(super) struct Seldom(Mutex<HashMap<&'static str, Since>>);
+pub(super) struct LogLimiter(Mutex<HashMap<&'static str, Since>>);
 
 struct Since {
     logged: Instant,
     count: u64,
 }
 
-impl Seldom {
+impl LogLimiter {
     /// The number of events that the line to write now is about; none where there is none to write.
     fn count(&self, kind: &'static str) -> Option<u64> {
         self.count_at(kind, Instant::now())
@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn counts_what_it_does_not_write() {
-        let (seldom, now) = (Seldom::default(), Instant::now());
+        let (seldom, now) = (LogLimiter::default(), Instant::now());
         assert_eq!(seldom.count_at("a", now), Some(1));
         assert_eq!([(); 2].map(|()| seldom.count_at("a", now)), [None, None]);
         assert_eq!(seldom.count_at("b", now), Some(1), "another kind has its own");

@@ -1,29 +1,21 @@
-//! The state of one connection, so that one that does nothing, or nothing fast enough, can be closed.
+//! The progress of one connection, so that one that does nothing, or nothing fast enough, can be closed.
 //!
 //! One timer for each connection looks now and then; a request costs some stores and no timer.
 
 use std::{
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
-    },
-    task::{Context, Poll, ready},
+    sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Instant, sleep},
-};
+use tokio::time::{Instant, sleep};
 
-use super::{config::Deadlines, places::Seat};
+use super::config::Deadlines;
 
 /// Keeps a wrong flag from making a busy loop.
 const SHORTEST_TICK: Duration = Duration::from_millis(10);
 
-/// The state of a connection.
-pub(super) struct Watch {
+/// The progress of a connection.
+pub(super) struct Progress {
     origin: Instant,
     /// The TLS handshake is complete.
     shaken: AtomicBool,
@@ -34,7 +26,7 @@ pub(super) struct Watch {
     /// The begin of the head that is being read, in milliseconds since the origin; 0 for none.
     head_since: AtomicU64,
     /// The end of the last head, body or answer, in milliseconds since the origin.
-    progress: AtomicU64,
+    last_completed: AtomicU64,
     /// The peer took less than was written.
     blocked: AtomicBool,
     body_unread: AtomicBool,
@@ -44,13 +36,13 @@ pub(super) struct Watch {
 
 /// The stage of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+pub(super) enum Stage {
     Receiving,
     Deciding,
     Responding,
 }
 
-/// What a connection waits for its peer to do.
+/// The step of the peer that a connection waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Waiting {
     /// To complete the TLS handshake.
@@ -74,7 +66,7 @@ pub(super) enum Overdue {
     Idle,
 }
 
-impl Watch {
+impl Progress {
     pub(super) fn new() -> Self {
         Self {
             origin: Instant::now(),
@@ -82,7 +74,7 @@ impl Watch {
             answered: AtomicBool::new(false),
             requests: Default::default(),
             head_since: AtomicU64::new(0),
-            progress: AtomicU64::new(0),
+            last_completed: AtomicU64::new(0),
             blocked: AtomicBool::new(false),
             body_unread: AtomicBool::new(false),
             ending: AtomicBool::new(false),
@@ -113,7 +105,7 @@ impl Watch {
         self.answered.load(Relaxed)
     }
 
-    /// What the connection waits for; none while it decides.
+    /// The step that the connection waits for. None while it decides.
     pub(super) fn waiting(&self) -> Option<Waiting> {
         if self.count(Stage::Deciding) > 0 {
             None
@@ -135,9 +127,9 @@ impl Watch {
         !self.is_answered() || self.ending.load(Relaxed)
     }
 
-    /// How long the peer has completed nothing: since it came, as long as it took no answer.
+    /// The time for which the peer has completed nothing: since it connected, until it takes an answer.
     pub(super) fn waits_for(&self) -> Duration {
-        let since = if self.is_unproven() { 0 } else { self.progress.load(Relaxed) };
+        let since = if self.is_unproven() { 0 } else { self.last_completed.load(Relaxed) };
         Duration::from_millis(self.now().saturating_sub(since))
     }
 
@@ -146,11 +138,46 @@ impl Watch {
         self.count(Stage::Receiving) + self.count(Stage::Responding)
     }
 
+    /// Notes that the headers of a request are complete.
+    pub(super) fn begin_request(&self) {
+        self.head_since.store(0, Relaxed);
+        self.completed();
+        self.requests[Stage::Receiving as usize].fetch_add(1, Relaxed);
+    }
+
+    /// Notes that a request enters its next stage.
+    pub(super) fn step(&self, from: Stage, to: Stage) {
+        // In this order the connection never appears to do nothing.
+        self.requests[to as usize].fetch_add(1, Relaxed);
+        self.requests[from as usize].fetch_sub(1, Relaxed);
+        if to == Stage::Responding {
+            self.completed();
+        }
+    }
+
+    /// Notes that a request ends in that stage.
+    pub(super) fn end_request(&self, stage: Stage) {
+        if stage == Stage::Responding {
+            self.answered.store(true, Relaxed);
+        }
+        self.requests[stage as usize].fetch_sub(1, Relaxed);
+    }
+
+    /// Notes if the peer takes less than is written.
+    pub(super) fn set_blocked(&self, is_blocked: bool) {
+        self.blocked.store(is_blocked, Relaxed);
+    }
+
+    fn completed(&self) {
+        self.last_completed.store(self.now(), Relaxed);
+    }
+
     fn count(&self, stage: Stage) -> u32 {
         self.requests[stage as usize].load(Relaxed)
     }
 
-    fn bytes_arrived(&self) {
+    /// Notes that bytes arrived, perhaps those of the next request's headers.
+    pub(super) fn bytes_arrived(&self) {
         if self.head_since.load(Relaxed) == 0 && self.count(Stage::Receiving) == 0 && self.count(Stage::Deciding) == 0 {
             self.head_since.store(self.now().max(1), Relaxed);
         }
@@ -174,122 +201,12 @@ impl Watch {
         let now = self.now();
         let past = |since: u64, deadline: Duration| u128::from(now.saturating_sub(since)) > deadline.as_millis();
         match self.head_since.load(Relaxed) {
-            0 => past(self.progress.load(Relaxed), deadlines.idle).then_some(Overdue::Idle),
+            0 => past(self.last_completed.load(Relaxed), deadlines.idle).then_some(Overdue::Idle),
             since => past(since, deadlines.header).then_some(Overdue::Headers),
         }
     }
 
     fn now(&self) -> u64 {
         u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-}
-
-/// A request from the end of its headers until its peer took the answer.
-pub(super) struct Watched {
-    seat: Arc<Seat>,
-    stage: Stage,
-}
-
-impl Watched {
-    /// The headers are complete.
-    pub(super) fn begin(seat: Arc<Seat>) -> Self {
-        let watch = &seat.watch;
-        watch.head_since.store(0, Relaxed);
-        watch.progress.store(watch.now(), Relaxed);
-        watch.requests[Stage::Receiving as usize].fetch_add(1, Relaxed);
-        Self { seat, stage: Stage::Receiving }
-    }
-
-    /// The body is complete.
-    pub(super) fn decides(&mut self) {
-        self.step(Stage::Deciding);
-    }
-
-    /// The answer is given.
-    pub(super) fn responds(&mut self) {
-        self.step(Stage::Responding);
-        let watch = &self.seat.watch;
-        watch.progress.store(watch.now(), Relaxed);
-    }
-
-    fn step(&mut self, to: Stage) {
-        let watch = &self.seat.watch;
-        // In this order it is never seen to do nothing.
-        watch.requests[to as usize].fetch_add(1, Relaxed);
-        watch.requests[self.stage as usize].fetch_sub(1, Relaxed);
-        self.stage = to;
-    }
-}
-
-impl Drop for Watched {
-    fn drop(&mut self) {
-        let watch = &self.seat.watch;
-        if self.stage == Stage::Responding {
-            watch.answered.store(true, Relaxed);
-        }
-        watch.requests[self.stage as usize].fetch_sub(1, Relaxed);
-    }
-}
-
-/// A stream that tells the watch when bytes arrive and when they are not taken, and leaves closing to its owner.
-pub(super) struct WatchedStream<S> {
-    stream: S,
-    seat: Arc<Seat>,
-}
-
-impl<S> WatchedStream<S> {
-    pub(super) fn new(stream: S, seat: Arc<Seat>) -> Self {
-        Self { stream, seat }
-    }
-
-    pub(super) fn into_inner(self) -> S {
-        self.stream
-    }
-
-    /// Notes whether the peer takes what is written.
-    fn wrote<T>(&self, written: Poll<T>) -> Poll<T> {
-        self.seat.watch.blocked.store(written.is_pending(), Relaxed);
-        written
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for WatchedStream<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        if buf.filled().len() > before {
-            self.seat.watch.bytes_arrived();
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for WatchedStream<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.wrote(written)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
-        self.wrote(flushed)
-    }
-
-    /// Only flushes: the connection's owner closes it, with time for the peer to read what was written.
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        self.poll_flush(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[std::io::IoSlice<'_>],
-    ) -> Poll<std::io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.wrote(written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
     }
 }

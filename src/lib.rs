@@ -19,6 +19,7 @@ pub mod certificates;
 pub mod cli;
 pub mod commands;
 mod contents;
+pub mod controller;
 mod documents;
 mod field;
 pub mod policy;

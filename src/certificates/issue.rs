@@ -4,8 +4,8 @@
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType,
+    BasicConstraints, Certificate, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, SanType,
 };
 use x509_parser::prelude::FromDer as _;
 
@@ -34,27 +34,21 @@ pub(super) enum PairProblem {
     NotAPair,
 }
 
-/// A serving certificate and its key.
-pub(super) struct Leaf {
-    pub(super) cert_pem: String,
-    pub(super) key_pem: String,
-}
-
 impl Authority {
     /// A new CA, good for this long.
-    pub(super) fn make(lifetime: Duration) -> Result<Self, CertificateError> {
+    pub(super) fn make(lifetime: Duration, now: SystemTime) -> Result<Self, CertificateError> {
         let key = KeyPair::generate()?;
         let key_pem = key.serialize_pem();
-        let ends = SystemTime::now() + lifetime;
-        let mut params = params("pytorchjob-guard CA", ends);
+        let ends = now + lifetime;
+        let mut params = params("pytorchjob-guard CA", now, ends);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let cert_pem = params.self_signed(&key)?.pem();
-        Ok(Self { cert_pem, key_pem, made: SystemTime::now(), ends, issuer: Issuer::new(params, key) })
+        Ok(Self { cert_pem, key_pem, made: now, ends, issuer: Issuer::new(params, key) })
     }
 
     /// The CA of the folder, refused where it could sign nothing that a client would accept.
-    pub(super) fn load(folder: &Folder) -> Result<Self, CertificateError> {
+    pub(super) fn load(folder: &Folder, now: SystemTime) -> Result<Self, CertificateError> {
         let (cert_path, key_path) = (folder.ca_cert(), folder.ca_key());
         for (missing, present) in [(&cert_path, &key_path), (&key_path, &cert_path)] {
             if !missing.exists() {
@@ -73,7 +67,7 @@ impl Authority {
             PairProblem::Key(problem) => unreadable(&key_path)(problem),
             PairProblem::NotAPair => unreadable(&key_path)(format!("this is not the key of {}", cert_path.display())),
         })?;
-        if authority.ends <= SystemTime::now() {
+        if authority.ends <= now {
             return Err(unreadable(&cert_path)("this CA has expired; make a new one with --force".to_owned()));
         }
         Ok(authority)
@@ -93,9 +87,14 @@ impl Authority {
     }
 
     /// Signs a serving certificate that is good for this long, but never outlives the CA.
-    pub(super) fn issue(&self, names: &Names, lifetime: Duration) -> Result<Leaf, CertificateError> {
+    pub(super) fn issue(
+        &self,
+        names: &Names,
+        lifetime: Duration,
+        now: SystemTime,
+    ) -> Result<(Certificate, KeyPair), CertificateError> {
         let key = KeyPair::generate()?;
-        let mut params = params("pytorchjob-guard", self.ends.min(SystemTime::now() + lifetime));
+        let mut params = params("pytorchjob-guard", now, self.ends.min(now + lifetime));
         for name in &names.dns {
             params.subject_alt_names.push(SanType::DnsName(name.as_str().try_into()?));
         }
@@ -103,7 +102,7 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;
-        Ok(Leaf { cert_pem: params.signed_by(&key, &self.issuer)?.pem(), key_pem: key.serialize_pem() })
+        Ok((params.signed_by(&key, &self.issuer)?, key))
     }
 
     pub(super) fn cert_pem(&self) -> &str {
@@ -125,14 +124,14 @@ impl Authority {
 }
 
 /// What every certificate has: a name, and a time that ends here.
-fn params(common_name: &str, ends: SystemTime) -> CertificateParams {
+fn params(common_name: &str, now: SystemTime, ends: SystemTime) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, common_name);
     // rcgen counts with the `time` crate; from its own epoch there is no need to depend on it by name.
     let epoch = rcgen::date_time_ymd(1970, 1, 1);
     let since_epoch = |time: SystemTime| Duration::from_secs(u64::try_from(seconds(time)).unwrap_or(0));
-    params.not_before = epoch + since_epoch(SystemTime::now() - CLOCK_SKEW);
+    params.not_before = epoch + since_epoch(now - CLOCK_SKEW);
     params.not_after = epoch + since_epoch(ends);
     params
 }

@@ -5,12 +5,12 @@ use std::{net::IpAddr, time::SystemTime};
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude::FromDer as _};
 
-use super::{CertificateError, Folder, Names, Standing, Validity, store};
+use super::{CertificateError, Expiry, Folder, Names, Validity, store};
 
 /// How long what `serve` makes is valid: long enough to forget, renewed at the first start in its last tenth.
 const DAYS: u32 = 365;
 
-/// How the local certificates came to be.
+/// The origin of the local certificates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Local {
     /// They were there.
@@ -23,11 +23,11 @@ pub enum Local {
     Remade,
 }
 
-/// Sees to it that the folder holds a serving certificate with time left.
-pub fn ensure(folder: &Folder) -> Result<Local, CertificateError> {
+/// Makes or renews the serving certificate in the folder, unless one is there that is valid for long enough.
+pub fn ensure(folder: &Folder, now: SystemTime) -> Result<Local, CertificateError> {
     let (cert, key) = (folder.cert(), folder.key());
     match (cert.exists(), key.exists()) {
-        (false, false) => return folder.make(&Names::local(), DAYS).map(|()| Local::Made),
+        (false, false) => return folder.make(&Names::local(), DAYS, now).map(|()| Local::Made),
         (true, false) => return Err(CertificateError::HalfPair { missing: key, present: cert }),
         (false, true) => return Err(CertificateError::HalfPair { missing: cert, present: key }),
         (true, true) => {}
@@ -35,18 +35,17 @@ pub fn ensure(folder: &Folder) -> Result<Local, CertificateError> {
     let pem = store::read(&cert)?;
     let leaf = Validity::of_pem(&pem)
         .map_err(|error| CertificateError::Unreadable { path: cert.clone(), problem: error.to_string() })?;
-    let now = SystemTime::now();
     // Without the CA's key somebody else made these: it is theirs to renew them, and the server warns.
-    if matches!(leaf.standing(now), Standing::Good | Standing::Early) || !folder.ca_key().exists() {
+    if matches!(leaf.expiry(now), Expiry::Good | Expiry::Early) || !folder.ca_key().exists() {
         return Ok(Local::Found);
     }
     let names = names_of(&pem).unwrap_or_else(Names::local);
     let ca = Validity::of_pem(&folder.ca_bundle()?)
         .map_err(|error| CertificateError::Unreadable { path: folder.ca_cert(), problem: error.to_string() })?;
-    if ca.standing(now) == Standing::Good {
-        folder.renew(&names, DAYS).map(|()| Local::Renewed)
+    if ca.expiry(now) == Expiry::Good {
+        folder.renew(&names, DAYS, now).map(|()| Local::Renewed)
     } else {
-        folder.remake(&names, DAYS).map(|()| Local::Remade)
+        folder.remake(&names, DAYS, now).map(|()| Local::Remade)
     }
 }
 

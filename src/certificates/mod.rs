@@ -2,25 +2,27 @@
 //!
 //! `certs` makes them where it is told, `serve` makes and renews them in `certs/` when no others are named. The CA is
 //! kept apart from the serving certificate so that a client goes on trusting the folder when only the latter is new.
-//! `serve --manage-certs` goes by `rotation`: what is in the Secret, and what should be there next.
+//! `serve --manage-certs` goes by `stored_ca`: the CA that the Secret holds, and the one after it.
 
 mod issue;
 mod local;
-mod rotation;
+mod own_client;
 mod store;
+mod stored_ca;
 mod validity;
 
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 pub use local::{Local, ensure};
-pub use rotation::Lifetimes;
-pub(crate) use rotation::{Kept, Signed};
-pub use validity::{Standing, Validity, ValidityError};
+pub(crate) use own_client::OwnClient;
+pub use stored_ca::Lifetimes;
+pub(crate) use stored_ca::{ServingCertificate, StoredCa};
+pub use validity::{Expiry, Validity, ValidityError};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -157,40 +159,40 @@ impl Folder {
     /// Makes a serving certificate, and a CA to sign it where there is none. Nothing that is there is overwritten.
     ///
     /// A CA that is there is used again, so whoever trusts it need not be told; the certificate never outlives it.
-    pub fn make(&self, names: &Names, days: u32) -> Result<(), CertificateError> {
+    pub fn make(&self, names: &Names, days: u32, now: SystemTime) -> Result<(), CertificateError> {
         for path in [self.cert(), self.key()] {
             if path.exists() {
                 return Err(CertificateError::Exists(path));
             }
         }
         let authority = if self.ca_cert().exists() || self.ca_key().exists() {
-            issue::Authority::load(self)?
+            issue::Authority::load(self, now)?
         } else {
-            let authority = issue::Authority::make(DAY * days)?;
+            let authority = issue::Authority::make(DAY * days, now)?;
             store::write_new(&self.ca_key(), authority.key_pem().as_bytes(), store::Mode::Private)?;
             store::write_new(&self.ca_cert(), authority.cert_pem().as_bytes(), store::Mode::Public)?;
             authority
         };
-        let leaf = authority.issue(names, DAY * days)?;
-        store::write_new(&self.key(), leaf.key_pem.as_bytes(), store::Mode::Private)?;
-        store::write_new(&self.cert(), leaf.cert_pem.as_bytes(), store::Mode::Public)
+        let (cert, key) = authority.issue(names, DAY * days, now)?;
+        store::write_new(&self.key(), key.serialize_pem().as_bytes(), store::Mode::Private)?;
+        store::write_new(&self.cert(), cert.pem().as_bytes(), store::Mode::Public)
     }
 
     /// Makes a new CA and a new serving certificate in place of whatever is there.
-    pub fn remake(&self, names: &Names, days: u32) -> Result<(), CertificateError> {
-        let authority = issue::Authority::make(DAY * days)?;
-        let leaf = authority.issue(names, DAY * days)?;
+    pub fn remake(&self, names: &Names, days: u32, now: SystemTime) -> Result<(), CertificateError> {
+        let authority = issue::Authority::make(DAY * days, now)?;
+        let (cert, key) = authority.issue(names, DAY * days, now)?;
         store::replace(&self.ca_key(), authority.key_pem().as_bytes(), store::Mode::Private)?;
         store::replace(&self.ca_cert(), authority.cert_pem().as_bytes(), store::Mode::Public)?;
-        store::replace(&self.key(), leaf.key_pem.as_bytes(), store::Mode::Private)?;
-        store::replace(&self.cert(), leaf.cert_pem.as_bytes(), store::Mode::Public)
+        store::replace(&self.key(), key.serialize_pem().as_bytes(), store::Mode::Private)?;
+        store::replace(&self.cert(), cert.pem().as_bytes(), store::Mode::Public)
     }
 
     /// Makes a new serving certificate with the CA that is there.
-    fn renew(&self, names: &Names, days: u32) -> Result<(), CertificateError> {
-        let leaf = issue::Authority::load(self)?.issue(names, DAY * days)?;
-        store::replace(&self.key(), leaf.key_pem.as_bytes(), store::Mode::Private)?;
-        store::replace(&self.cert(), leaf.cert_pem.as_bytes(), store::Mode::Public)
+    fn renew(&self, names: &Names, days: u32, now: SystemTime) -> Result<(), CertificateError> {
+        let (cert, key) = issue::Authority::load(self, now)?.issue(names, DAY * days, now)?;
+        store::replace(&self.key(), key.serialize_pem().as_bytes(), store::Mode::Private)?;
+        store::replace(&self.cert(), cert.pem().as_bytes(), store::Mode::Public)
     }
 
     /// The CA's certificate as it was written, which is what a `caBundle` holds in base64.

@@ -34,9 +34,9 @@ pub struct Validity {
     pub not_after: i64,
 }
 
-/// How a certificate stands at some moment.
+/// The state of a certificate at some moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum Expiry {
     /// It has not begun.
     Early,
     /// It is good.
@@ -72,17 +72,17 @@ impl Validity {
 
     /// How it stands at this moment.
     #[must_use]
-    pub fn standing(self, now: SystemTime) -> Standing {
+    pub fn expiry(self, now: SystemTime) -> Expiry {
         let now = seconds(now);
         let left = self.not_after.saturating_sub(now);
         if now < self.not_before {
-            Standing::Early
+            Expiry::Early
         } else if left < 0 {
-            Standing::Ended
+            Expiry::Ended
         } else if left < self.not_after.saturating_sub(self.not_before) / 10 {
-            Standing::Ending
+            Expiry::Ending
         } else {
-            Standing::Good
+            Expiry::Good
         }
     }
 
@@ -118,15 +118,15 @@ mod tests {
     #[test]
     fn tells_how_a_certificate_stands() {
         let validity = Validity { not_before: 1_000, not_after: 2_000 };
-        for (now, standing) in [
-            (999, Standing::Early),
-            (1_000, Standing::Good),
-            (1_900, Standing::Good),
-            (1_901, Standing::Ending),
-            (2_000, Standing::Ending),
-            (2_001, Standing::Ended),
+        for (now, expiry) in [
+            (999, Expiry::Early),
+            (1_000, Expiry::Good),
+            (1_900, Expiry::Good),
+            (1_901, Expiry::Ending),
+            (2_000, Expiry::Ending),
+            (2_001, Expiry::Ended),
         ] {
-            assert_eq!(validity.standing(UNIX_EPOCH + Duration::from_secs(now)), standing, "at {now}");
+            assert_eq!(validity.expiry(UNIX_EPOCH + Duration::from_secs(now)), expiry, "at {now}");
         }
         assert_eq!(validity.left(UNIX_EPOCH + Duration::from_secs(1_990)), Duration::from_secs(10));
         assert_eq!(validity.left(UNIX_EPOCH + Duration::from_secs(9_999)), Duration::ZERO);

@@ -6,6 +6,7 @@
 use std::{
     io::{self, Write as _},
     process::ExitCode,
+    time::SystemTime,
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -39,9 +40,9 @@ fn certs(args: &CertsArgs) -> Result<(), CertsError> {
     if !only_prints {
         let names = Names::new(args.dns_names.clone(), args.ips.clone())?;
         if args.force {
-            folder.remake(&names, args.days)?;
+            folder.remake(&names, args.days, SystemTime::now())?;
         } else {
-            folder.make(&names, args.days)?;
+            folder.make(&names, args.days, SystemTime::now())?;
         }
         // On standard error, so that standard output is the bundle and nothing else.
         say(format_args!("wrote {} and {}", folder.cert().display(), folder.key().display()));

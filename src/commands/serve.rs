@@ -1,6 +1,6 @@
 //! `serve`: from the command line to a running server.
 
-use std::{io, path::PathBuf, process::ExitCode, thread};
+use std::{io, path::PathBuf, process::ExitCode, thread, time::SystemTime};
 
 use tracing::info;
 
@@ -8,13 +8,11 @@ use super::{log::Logging, say};
 use crate::{
     certificates::{self, CertificateError, Folder, Lifetimes, Local},
     cli::{ClusterArgs, ServeArgs},
+    controller::{self, ManagedCertificates},
     policy::Policy,
     policy::source,
     registration::ServiceName,
-    server::{
-        self, ClusterConfig, Config, Deadlines, Ending, Limits, ManagedCertificates, PolicySource, ServerError,
-        Signals, TlsFiles, TlsSource,
-    },
+    server::{self, Config, Deadlines, Ending, Limits, PolicySource, ServerError, Signals, TlsFiles, TlsSource},
 };
 
 /// Where local certificates are made when none are named.
@@ -71,18 +69,11 @@ pub(super) fn run(args: ServeArgs) -> ExitCode {
 
 fn serve(args: ServeArgs) -> Result<Ending, ServeError> {
     let policy = find_policy(args.policy)?;
-    let cluster = cluster(args.cluster)?;
-    let (tls, ca) = if cluster.as_ref().is_some_and(|cluster| cluster.certificates.is_some()) {
-        (TlsSource::Managed { client_ca: args.client_ca }, None)
-    } else {
-        let (files, ca) = tls_files(args.tls_cert, args.tls_key, args.client_ca)?;
-        (TlsSource::Files(files), ca)
-    };
+    let (tls, ca) = tls_source(args.tls_cert, args.tls_key, args.client_ca, args.cluster)?;
     let config = Config {
         listen: args.listen,
         admin_listen: args.admin_listen,
         tls,
-        cluster,
         limits: Limits {
             body_bytes: args.max_body_bytes,
             connections: args.max_connections,
@@ -136,21 +127,32 @@ fn find_policy(name_or_file: String) -> Result<PolicySource, ServeError> {
     Ok(PolicySource::File(file))
 }
 
-/// What to look after in the cluster.
-fn cluster(args: ClusterArgs) -> Result<Option<ClusterConfig>, ServeError> {
-    let Some(registration) = args.registration else { return Ok(None) };
-    let lifetimes = Lifetimes { leaf: args.leaf_lifetime, ca: args.ca_lifetime };
-    if args.manage_certs && lifetimes.ca <= lifetimes.leaf * 3 {
-        return Err(ServeError::Lifetimes);
-    }
-    let certificates = args.secret.filter(|_| args.manage_certs);
-    Ok(Some(ClusterConfig {
+/// The source of the certificate, with what to reconcile in the cluster, and the CA to trust if it is a local one.
+fn tls_source(
+    cert: Option<PathBuf>,
+    key: Option<PathBuf>,
+    client_ca: Option<PathBuf>,
+    args: ClusterArgs,
+) -> Result<(TlsSource, Option<PathBuf>), ServeError> {
+    let service = args.service.map(|(namespace, name)| ServiceName { namespace, name });
+    let certificates = args.secret.filter(|_| args.manage_certs).zip(service.clone()).map(|(secret, service)| {
+        let lifetimes = Lifetimes { leaf: args.leaf_lifetime, ca: args.ca_lifetime };
+        ManagedCertificates { service, secret, lifetimes }
+    });
+    let controller = args.registration.map(|registration| controller::Config {
         registration,
+        service,
         declared: args.declared.into(),
-        service: args.service.map(|(namespace, name)| ServiceName { namespace, name }),
-        conditions: args.manage_registration.then_some(args.registration_settle),
-        certificates: certificates.map(|secret| ManagedCertificates { secret, lifetimes }),
-    }))
+        settle: args.manage_registration.then_some(args.registration_settle),
+    });
+    if let (Some(certificates), Some(controller)) = (certificates, &controller) {
+        if certificates.lifetimes.ca <= certificates.lifetimes.leaf * 3 {
+            return Err(ServeError::Lifetimes);
+        }
+        return Ok((TlsSource::Managed { certificates, controller: controller.clone(), client_ca }, None));
+    }
+    let (files, ca) = tls_files(cert, key, client_ca)?;
+    Ok((TlsSource::Files { files, controller }, ca))
 }
 
 /// The files that were named, or local ones, and then the CA to trust.
@@ -163,7 +165,7 @@ fn tls_files(
         return Ok((TlsFiles { cert, key, client_ca }, None));
     }
     let folder = Folder::new(LOCAL_CERTIFICATES);
-    match certificates::ensure(&folder)? {
+    match certificates::ensure(&folder, SystemTime::now())? {
         Local::Found => info!("using the local certificates in {LOCAL_CERTIFICATES}/"),
         Local::Made => info!("no --tls-cert given: made a local CA and a serving certificate in {LOCAL_CERTIFICATES}/"),
         Local::Renewed => info!("the local certificate was at its end: made a new one in {LOCAL_CERTIFICATES}/"),

@@ -6,7 +6,7 @@ use k8s_openapi::api::admissionregistration::v1::MatchCondition;
 use super::{
     cel::{Expression, strings},
     cost::{BOUNDS, CONDITIONS_LIMIT, EXPRESSION_LIMIT, cost},
-    same::Same,
+    unchanged::Same,
 };
 use crate::{
     field::Pattern,

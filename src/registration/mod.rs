@@ -2,26 +2,26 @@
 //! is asked at all, and the nearest policy for clusters that cannot run a webhook.
 //!
 //! ```text
-//!              ┌─ same (what changed?) ──┐
+//!              ┌─ unchanged ─────────────┐
 //! Policy ──────┤                         ├─▶ conditions ─▶ webhook: ValidatingWebhookConfiguration
 //!              └─ who and when? ─────────┘         ├─────▶ vap: ValidatingAdmissionPolicy and its binding
-//!                                                  └─────▶ fit: does the one in the cluster still fit?
+//!                                                  └─────▶ drift: does the one in the cluster match?
 //! ```
 
 mod cel;
 mod conditions;
 mod cost;
 mod declared;
-mod fit;
-mod same;
+mod drift;
+mod unchanged;
 mod vap;
 mod webhook;
 
-pub(crate) use self::fit::{exact, misfits, tightened, webhooks_of};
+pub(crate) use self::drift::{drift, exact, tightened, webhooks_of};
 pub use self::{
     conditions::{Part, match_conditions},
     declared::{Declared, parse_selector},
-    fit::ServiceName,
+    drift::ServiceName,
     vap::admission_policy,
     webhook::{Address, Registration},
 };

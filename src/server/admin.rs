@@ -53,13 +53,13 @@ pub(super) async fn serve(listener: TcpListener, state: Arc<State>) {
             }
         };
         pauses.reset();
-        let mut place = take_slot(&slots, peer, ADMIN, &state).await;
+        let mut slot = take_slot(&slots, peer, ADMIN, &state).await;
         let state = Arc::clone(&state);
         tokio::spawn(async move {
-            let peer = Arc::clone(&place.peer);
+            let peer = Arc::clone(&slot.peer);
             tokio::select! {
                 biased;
-                () = place.needed() => {}
+                () = slot.needed() => {}
                 () = connection(stream, &peer, &state) => {}
             }
         });
@@ -111,25 +111,23 @@ fn answer(state: &State, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     }
 }
 
-/// A registration that does not fit is told, and no reason to take replicas away: that would not close the hole.
+/// Drift is a warning, and no reason to take replicas away: that would not close the hole.
 fn ready(state: &State) -> Response<Full<Bytes>> {
     if let Some(reason) = state.unready() {
         return text(StatusCode::SERVICE_UNAVAILABLE, reason);
     }
-    let standing = state.standing();
-    let misfits = standing.misfits.iter().flatten();
-    let misfits = misfits.map(|misfit| format!("\nwarning: updates get past the guard: {misfit}"));
-    let problem = standing.problem.iter().map(|problem| format!("\nwarning: the CA is not kept: {problem}"));
-    let file = state.policy_problem();
-    let file = file.iter().map(|reason| {
-        format!("\nwarning: the policy file cannot be used, and the policy before stays in force: {reason}")
-    });
-    let policy = state.policy();
+    let (status, policy) = (state.status(), state.policy());
     let ok = format!("ok\npolicy {}, digest {}", policy.name(), policy.digest());
-    text(StatusCode::OK, std::iter::once(ok).chain(misfits).chain(problem).chain(file).collect::<String>())
+    let drift = status.drift.iter().flatten().map(|drift| format!("\nwarning: updates get past the guard: {drift}"));
+    let ca = status.ca_problem.iter().map(|problem| format!("\nwarning: cannot store the CA: {problem}"));
+    let file = state.policy_problem().into_iter().map(|reason| {
+        format!("\nwarning: the policy file is invalid, and the previous policy stays in effect: {reason}")
+    });
+    text(StatusCode::OK, std::iter::once(ok).chain(drift).chain(ca).chain(file).collect::<String>())
 }
 
 fn metrics(state: &State) -> Response<Full<Bytes>> {
+    state.tell_ready();
     match state.metrics.text() {
         Ok(page) => {
             let mut response = Response::new(Full::new(Bytes::from(page)));

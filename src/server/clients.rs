@@ -1,31 +1,13 @@
 //! The clients that are let in where `--client-ca` demands a certificate of them: those from its CAs, and the guard itself.
-//!
-//! A guard that has a registration calls itself to find out whether API servers could. No CA signs a certificate for that, so it
-//! makes one when it starts. The key is in memory only, and the server knows the certificate by its bytes.
 
 use std::sync::Arc;
 
-use rcgen::{CertificateParams, KeyPair};
 use rustls::{
     DigitallySignedStruct, DistinguishedName, Error, SignatureScheme,
     client::danger::HandshakeSignatureValid,
-    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime},
+    pki_types::{CertificateDer, UnixTime},
     server::danger::{ClientCertVerified, ClientCertVerifier},
 };
-
-/// The certificate of the guard as its own client, with its key.
-pub(super) struct OwnClient {
-    pub(super) certificate: CertificateDer<'static>,
-    pub(super) key: PrivateKeyDer<'static>,
-}
-
-impl OwnClient {
-    pub(super) fn new() -> Result<Self, rcgen::Error> {
-        let key = KeyPair::generate()?;
-        let certificate = CertificateParams::default().self_signed(&key)?.der().clone();
-        Ok(Self { certificate, key: PrivatePkcs8KeyDer::from(key.serialize_der()).into() })
-    }
-}
 
 /// Lets in whom the CAs let in, and the guard itself.
 #[derive(Debug)]

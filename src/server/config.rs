@@ -3,9 +3,8 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use crate::{
-    certificates::Lifetimes,
+    controller::{self, ManagedCertificates},
     policy::Policy,
-    registration::{Declared, ServiceName},
 };
 
 /// Everything a server needs to know.
@@ -17,11 +16,9 @@ pub struct Config {
     pub admin_listen: SocketAddr,
     /// The certificate, its key, and whom to let in.
     pub tls: TlsSource,
-    /// What to look after in the cluster.
-    pub cluster: Option<ClusterConfig>,
     /// What may change.
     pub policy: PolicySource,
-    /// How much is held at once.
+    /// The limits of what is held at once.
     pub limits: Limits,
     /// How long a peer is waited for.
     pub deadlines: Deadlines,
@@ -40,40 +37,25 @@ pub enum PolicySource {
     File(PathBuf),
 }
 
-/// Where the certificate comes from.
+/// Where the certificate comes from, and with it what the guard reconciles in the cluster.
 #[derive(Debug, Clone)]
 pub enum TlsSource {
     /// Files.
-    Files(TlsFiles),
-    /// The CA of [`ClusterConfig::certificates`], which must be given then.
+    Files {
+        /// Their names.
+        files: TlsFiles,
+        /// The registration to reconcile. None if there is no API server to look at.
+        controller: Option<controller::Config>,
+    },
+    /// The CA in a Secret.
     Managed {
-        /// The CAs of the clients that are let in, PEM, read again as well; without it everybody is.
+        /// The Secret, and the Service that the certificate is for.
+        certificates: ManagedCertificates,
+        /// The registration to reconcile.
+        controller: controller::Config,
+        /// The CAs of the clients that are let in, PEM, read again as well. Without it every client is.
         client_ca: Option<PathBuf>,
     },
-}
-
-/// What the guard looks after as a client of the API server.
-#[derive(Debug, Clone)]
-pub struct ClusterConfig {
-    /// The name of its ValidatingWebhookConfiguration.
-    pub registration: String,
-    /// Its Service: webhooks of the configuration that lead elsewhere are not ours.
-    pub service: Option<ServiceName>,
-    /// What the registration leaves out on purpose.
-    pub declared: Declared,
-    /// Whether to keep the conditions in step with the policy, and how long all has to be quiet before they are loosened.
-    pub conditions: Option<Duration>,
-    /// The CA to keep and to sign with. Needs [`Self::service`].
-    pub certificates: Option<ManagedCertificates>,
-}
-
-/// A CA in a Secret.
-#[derive(Debug, Clone)]
-pub struct ManagedCertificates {
-    /// The name of the Secret, in the namespace of the Service.
-    pub secret: String,
-    /// How long what is signed is good for.
-    pub lifetimes: Lifetimes,
 }
 
 /// The files that TLS is set up from. They are read again for as long as the server runs.
@@ -87,7 +69,7 @@ pub struct TlsFiles {
     pub client_ca: Option<PathBuf>,
 }
 
-/// How much is held at once.
+/// The limits of what is held at once.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Bytes of one request's body.
@@ -98,7 +80,7 @@ pub struct Limits {
     pub buffered_bytes: usize,
 }
 
-/// How long a peer is waited for. Every await on a peer is under one of these.
+/// The deadlines of peers. Every await on a peer is under one of these.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadlines {
     /// From the accepted connection to the end of the TLS handshake.

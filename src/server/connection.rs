@@ -58,20 +58,20 @@ const HEADERS_TOO_SLOW: &[u8] =
     the headers were not sent in time\n";
 
 /// Serves one connection to its end, or until a newcomer needs its slot.
-pub(super) async fn serve(stream: TcpStream, mut place: Slot, state: &Arc<State>) {
-    let peer = Arc::clone(&place.peer);
+pub(super) async fn serve(stream: TcpStream, mut slot: Slot, state: &Arc<State>) {
+    let peer = Arc::clone(&slot.peer);
     let shaken = tokio::select! {
         biased;
-        () = place.needed() => return,
+        () = slot.needed() => return,
         shaken = timeout(state.deadlines.handshake, handshake(stream, state)) => shaken,
     };
     let (reason, error) = match shaken {
         Ok(Ok(tls)) => {
             peer.progress.shook_hands();
             if tls.get_ref().1.alpn_protocol() == Some(b"h2") {
-                http2(tls, place, state).await;
+                http2(tls, slot, state).await;
             } else {
-                http1(tls, place, state).await;
+                http1(tls, slot, state).await;
             }
             return;
         }
@@ -92,12 +92,12 @@ async fn handshake(mut stream: TcpStream, state: &State) -> Result<TlsStream<Tcp
         discard(stream, LINGER).await;
         return Err((HandshakeFailure::PlainHttp, "the peer speaks plain HTTP".to_owned()));
     }
-    let accepted = TlsAcceptor::from(state.tls()).accept(stream).await;
+    let accepted = TlsAcceptor::from(state.tls().await).accept(stream).await;
     accepted.map_err(|error| (HandshakeFailure::Tls, error.to_string()))
 }
 
-async fn http1(tls: TlsStream<TcpStream>, mut place: Slot, state: &Arc<State>) {
-    let peer = Arc::clone(&place.peer);
+async fn http1(tls: TlsStream<TcpStream>, mut slot: Slot, state: &Arc<State>) {
+    let peer = Arc::clone(&slot.peer);
     let service = {
         let (state, peer) = (Arc::clone(state), Arc::clone(&peer));
         service_fn(move |request| http::serve(Arc::clone(&state), Arc::clone(&peer), request))
@@ -116,7 +116,7 @@ async fn http1(tls: TlsStream<TcpStream>, mut place: Slot, state: &Arc<State>) {
     let overdue = loop {
         tokio::select! {
             biased;
-            () = place.needed() => {
+            () = slot.needed() => {
                 if peer.progress.waiting() != Some(Waiting::Idle) {
                     return;
                 }
@@ -146,18 +146,18 @@ async fn http1(tls: TlsStream<TcpStream>, mut place: Slot, state: &Arc<State>) {
         .await;
         discard(tls.into_inner().0, linger).await;
     };
-    farewell(&mut place, state, goodbye).await;
+    farewell(&mut slot, state, goodbye).await;
 }
 
 /// Closes gracefully until the slot is needed. If it is needed already, a few connections at a time still may.
-async fn farewell(place: &mut Slot, state: &State, goodbye: impl Future<Output = ()>) {
-    if place.is_lost() {
+async fn farewell(slot: &mut Slot, state: &State, goodbye: impl Future<Output = ()>) {
+    if slot.is_lost() {
         let Ok(_permit) = state.farewells.try_acquire() else { return };
         goodbye.await;
     } else {
         tokio::select! {
             biased;
-            () = place.needed() => {}
+            () = slot.needed() => {}
             () = goodbye => {}
         }
     }
@@ -174,8 +174,8 @@ async fn answered(peer: &Peer) {
     poll_fn(|_| if peer.progress.is_answered() { Poll::Ready(()) } else { Poll::Pending }).await;
 }
 
-async fn http2(tls: TlsStream<TcpStream>, mut place: Slot, state: &Arc<State>) {
-    let peer = Arc::clone(&place.peer);
+async fn http2(tls: TlsStream<TcpStream>, mut slot: Slot, state: &Arc<State>) {
+    let peer = Arc::clone(&slot.peer);
     let service = {
         let (state, peer) = (Arc::clone(state), Arc::clone(&peer));
         service_fn(move |request| http::serve(Arc::clone(&state), Arc::clone(&peer), request))
@@ -205,7 +205,7 @@ async fn http2(tls: TlsStream<TcpStream>, mut place: Slot, state: &Arc<State>) {
     loop {
         tokio::select! {
             biased;
-            () = place.needed() => {
+            () = slot.needed() => {
                 if peer.progress.waiting() != Some(Waiting::Idle) {
                     return;
                 }
@@ -228,6 +228,6 @@ async fn http2(tls: TlsStream<TcpStream>, mut place: Slot, state: &Arc<State>) {
         let goodbye = async {
             let _ = timeout(LINGER, connection.as_mut()).await;
         };
-        farewell(&mut place, state, goodbye).await;
+        farewell(&mut slot, state, goodbye).await;
     }
 }

@@ -32,15 +32,14 @@ const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Accepts and serves until the server closes its listener.
 ///
-/// Until there is a certificate to serve, connections wait in the system's queue. A replica whose container was started again is
-/// called before anybody has heard of its end: those calls then succeed a little later, and do not fail for a certificate
-/// that nobody trusts.
+/// Until there is a certificate to serve, connections wait in the system's queue. API servers call a replica whose container was
+/// restarted before they learn of its end: those calls then succeed a little later.
 pub(super) async fn serve(listener: TcpListener, state: Arc<State>) {
     let mut phases = state.phase.subscribe();
     let mut pauses = Pauses::default();
     tokio::select! {
         () = reached(&mut phases, Phase::Closing) => return,
-        () = state.certificate() => {}
+        _ = state.tls() => {}
     }
     loop {
         let accepted = tokio::select! {
@@ -91,11 +90,11 @@ async fn admit(stream: TcpStream, peer: SocketAddr, state: &Arc<State>) {
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    let place = take_slot(&state.connections, peer, WEBHOOK, state).await;
+    let slot = take_slot(&state.connections, peer, WEBHOOK, state).await;
     let state = Arc::clone(state);
     tokio::spawn(async move {
         let _open = GaugeGuard::new(&state.metrics.connections_open);
-        connection::serve(stream, place, &state).await;
+        connection::serve(stream, slot, &state).await;
     });
 }
 
@@ -109,11 +108,11 @@ pub(super) async fn take_slot(
     // A listener on all addresses of both families sees those of the older one in the form of the newer.
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     loop {
-        if let Some((place, evicted)) = slots.take(peer) {
+        if let Some((slot, evicted)) = slots.take(peer) {
             if let Some(closed) = evicted {
                 state.evicted(listener, &closed);
             }
-            return place;
+            return slot;
         }
         // One is free once a connection ends, and can be taken once an answer is given, which nobody tells.
         let _ = timeout(NEXT_TRY, slots.freed()).await;

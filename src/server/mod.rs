@@ -8,7 +8,6 @@ mod admin;
 mod audit;
 mod body;
 mod clients;
-mod cluster;
 mod config;
 mod connection;
 mod decide;
@@ -16,6 +15,7 @@ mod decision_pool;
 mod http;
 mod listener;
 mod log_limiter;
+mod managed_tls;
 mod metrics;
 mod progress;
 mod reload;
@@ -28,7 +28,7 @@ mod trace;
 mod tracked;
 
 use std::{
-    future::pending,
+    future::{Pending, pending},
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
@@ -37,22 +37,26 @@ use std::{
 
 use tokio::{
     net::TcpListener,
+    sync::watch,
     task::{JoinError, JoinHandle},
     time::{sleep, timeout as within},
 };
 use tracing::{info, warn};
 
-use crate::policy::{Policy, SourceError};
+use crate::{
+    controller::{self, ControllerError, PolicyHandover, Reconciler, Serve, Status},
+    policy::{Policy, SourceError},
+};
 
-pub use cluster::ClusterError;
-use cluster::{Caretaker, Gate, Standing};
-pub use config::{ClusterConfig, Config, Deadlines, Limits, ManagedCertificates, PolicySource, TlsFiles, TlsSource};
+pub use config::{Config, Deadlines, Limits, PolicySource, TlsFiles, TlsSource};
 pub use decision_pool::large_decisions;
+use managed_tls::ManagedTls;
 use metrics::Metrics;
 use reload::{ClientCaReloader, PolicyReloader, TlsReloader};
 use shutdown::Phase;
 pub use shutdown::{Signal, Signals};
 use state::State;
+use tls::ClientCa;
 pub use tls::TlsError;
 
 /// Why the server could not start; the message names the flag or the file to mend.
@@ -64,12 +68,9 @@ pub enum ServerError {
     /// The policy file cannot be used.
     #[error("--policy {0}")]
     Policy(#[from] SourceError),
-    /// The cluster cannot be looked after.
+    /// The controller cannot start.
     #[error(transparent)]
-    Cluster(#[from] ClusterError),
-    /// There is no certificate to serve.
-    #[error("there is neither a certificate to serve nor a CA to sign one with")]
-    NoCertificate,
+    Controller(#[from] ControllerError),
     /// An address is taken or not ours.
     #[error("{flag} {address}: {source}")]
     Bind {
@@ -104,14 +105,20 @@ pub struct Bound {
     admin_address: SocketAddr,
     listener: TcpListener,
     admin_listener: TcpListener,
-    tls_reloader: Option<TlsReloader>,
-    client_ca_reloader: Option<ClientCaReloader>,
     policy_reloader: Option<PolicyReloader>,
-    caretaker: Option<Caretaker>,
-    gate: Option<Arc<Gate>>,
+    identity: IdentitySource,
+    reconciler: Option<Reconciler>,
+    handover: Option<Arc<PolicyHandover>>,
+    status: watch::Sender<Arc<Status>>,
     state: Arc<State>,
     shutdown_delay: Duration,
     drain_timeout: Duration,
+}
+
+/// The part of the server that gives it the next certificate.
+enum IdentitySource {
+    Files(TlsReloader),
+    Managed(Option<(ClientCaReloader, watch::Receiver<ClientCa>)>),
 }
 
 /// How a server ended.
@@ -136,50 +143,47 @@ pub async fn bind(config: Config) -> Result<Bound, ServerError> {
             (Some(reloader), policy)
         }
     };
-    let gate = Arc::new(Gate::new());
-    let keeps_conditions = config.cluster.as_ref().is_some_and(|cluster| cluster.conditions.is_some());
-    let (client_ca_reloader, client_ca) = match &config.tls {
-        TlsSource::Managed { client_ca: Some(file) } => {
-            let (reloader, client_ca) = ClientCaReloader::start(file.clone())?;
-            (Some(reloader), Some(client_ca))
-        }
-        _ => (None, None),
+    let handover = Arc::new(PolicyHandover::new());
+    let (controller, certificates) = match &config.tls {
+        TlsSource::Files { controller, .. } => (controller.clone(), None),
+        TlsSource::Managed { controller, certificates, .. } => (Some(controller.clone()), Some(certificates.clone())),
     };
-    let caretaker = match config.cluster {
-        Some(cluster) => Some(Caretaker::new(cluster, Arc::clone(&gate), client_ca).await?),
+    let writes_conditions = controller.as_ref().is_some_and(|controller| controller.settle.is_some());
+    let reconciler = match controller {
+        Some(controller) => Some(Reconciler::new(controller, certificates, Arc::clone(&handover)).await?),
         None => None,
     };
-    let is_managed = matches!(config.tls, TlsSource::Managed { .. });
-    let (tls_reloader, identity) = match config.tls {
-        TlsSource::Files(files) => {
-            let (reloader, identity) = TlsReloader::start(files, caretaker.as_ref().map(Caretaker::certificate))?;
-            (Some(reloader), identity)
+    let (identity, first) = match config.tls {
+        TlsSource::Files { files, .. } => {
+            let own = reconciler.as_ref().map(|reconciler| reconciler.own().certificate.clone());
+            let (reloader, identity) = TlsReloader::start(files, own)?;
+            (IdentitySource::Files(reloader), Some(identity))
         }
-        TlsSource::Managed { .. } => {
-            let stand_in = caretaker.as_ref().map(Caretaker::stand_in).transpose()?.flatten();
-            (None, stand_in.ok_or(ServerError::NoCertificate)?)
+        TlsSource::Managed { client_ca, .. } => {
+            (IdentitySource::Managed(client_ca.map(ClientCaReloader::start).transpose()?), None)
         }
     };
     let (listener, address) = listen("--listen", config.listen).await?;
     let (admin_listener, admin_address) = listen("--admin-listen", config.admin_listen).await?;
-    let metrics = Metrics::new(&policy, caretaker.is_some());
-    let standing = if caretaker.is_some() { Standing::unknown() } else { Standing::alone() };
-    let state = State::new(config.limits, config.deadlines, policy, identity.config, standing, metrics);
-    state.metrics.serves(identity.validity);
-    state.tell_ready();
-    if is_managed {
-        state.awaits_certificate();
+    let metrics = Metrics::new(&policy, reconciler.is_some());
+    let status = if reconciler.is_some() { Status::unknown() } else { Status::standalone() };
+    let status = watch::Sender::new(Arc::new(status));
+    if let Some(identity) = &first {
+        metrics.serves(identity.validity);
     }
+    let tls = first.map(|identity| identity.config);
+    let state = State::new(config.limits, config.deadlines, policy, tls, status.subscribe(), metrics);
+    state.tell_ready();
     Ok(Bound {
         address,
         admin_address,
         listener,
         admin_listener,
-        tls_reloader,
-        client_ca_reloader,
         policy_reloader,
-        caretaker,
-        gate: keeps_conditions.then_some(gate),
+        identity,
+        reconciler,
+        handover: writes_conditions.then_some(handover),
+        status,
         state: Arc::new(state),
         shutdown_delay: config.shutdown_delay,
         drain_timeout: config.drain_timeout,
@@ -200,7 +204,7 @@ async fn listen(flag: &'static str, address: SocketAddr) -> Result<(TcpListener,
     Ok((listener, real))
 }
 
-/// Whether the system has no IPv6: not compiled in, or turned off.
+/// True if the system has no IPv6: not compiled in, or turned off.
 fn lacks_ipv6(error: &io::Error) -> bool {
     const EAFNOSUPPORT: i32 = 97;
     error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(EAFNOSUPPORT)
@@ -219,7 +223,7 @@ impl Bound {
         self.admin_address
     }
 
-    /// The policy in force.
+    /// The policy in effect.
     #[must_use]
     pub fn policy(&self) -> Arc<Policy> {
         self.state.policy()
@@ -230,11 +234,30 @@ impl Bound {
     pub async fn run(self, mut signals: Signals) -> Result<Ending, ServerError> {
         let state = Arc::clone(&self.state);
         let mut admin = tokio::spawn(admin::serve(self.admin_listener, Arc::clone(&state)));
-        let mut tls = spawn(self.tls_reloader.map(|reloader| reloader.run(Arc::clone(&state))));
-        let mut clients = spawn(self.client_ca_reloader.map(|reloader| reloader.run(Arc::clone(&state))));
-        let mut policy = spawn(self.policy_reloader.map(|reloader| reloader.run(Arc::clone(&state), self.gate)));
-        let own_address = reachable(self.address);
-        let mut cluster = spawn(self.caretaker.map(|caretaker| caretaker.run(own_address, Arc::clone(&state))));
+        let mut policy = spawn(self.policy_reloader.map(|reloader| reloader.run(Arc::clone(&state), self.handover)));
+        let (mut tls, mut clients, serve) = match self.identity {
+            IdentitySource::Files(reloader) => {
+                let serve: Serve = Box::new(|_| Ok(()));
+                (tokio::spawn(reloader.run(Arc::clone(&state))), spawn(None::<Pending<()>>), serve)
+            }
+            IdentitySource::Managed(client_ca) => {
+                let (reloader, client_ca) = client_ca.unzip();
+                let own = self.reconciler.as_ref().map(Reconciler::own);
+                let managed = Arc::new(ManagedTls::new(Arc::clone(&state), client_ca, own));
+                let following = tokio::spawn(ManagedTls::follow_client_ca(Arc::clone(&managed)));
+                let serve: Serve = Box::new(move |serving| managed.serve(&serving).map_err(|error| error.to_string()));
+                (following, spawn(reloader.map(|reloader| reloader.run(Arc::clone(&state)))), serve)
+            }
+        };
+        let mut controller = spawn(self.reconciler.map(|reconciler| {
+            reconciler.run(controller::Server {
+                address: reachable(self.address),
+                policy: state.policies(),
+                serve,
+                status: self.status,
+                metrics: state.metrics.controller.clone(),
+            })
+        }));
         let mut accept = tokio::spawn(listener::serve(self.listener, Arc::clone(&state)));
 
         let signal = tokio::select! {
@@ -244,7 +267,7 @@ impl Bound {
             Err(source) = &mut tls => return Err(ServerError::Broke { part: "watch on the TLS files", source }),
             Err(source) = &mut clients => return Err(ServerError::Broke { part: "watch on the client CAs", source }),
             Err(source) = &mut policy => return Err(ServerError::Broke { part: "watch on the policy file", source }),
-            Err(source) = &mut cluster => return Err(ServerError::Broke { part: "watch on the cluster", source }),
+            Err(source) = &mut controller => return Err(ServerError::Broke { part: "controller", source }),
             Err(source) = &mut accept => return Err(ServerError::Broke { part: "listener", source }),
         };
         state.advance(Phase::Draining);

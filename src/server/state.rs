@@ -1,17 +1,15 @@
 //! What all connections share.
 
 use std::sync::{
-    Arc, PoisonError, RwLock,
+    Arc,
     atomic::{AtomicBool, Ordering::Relaxed},
 };
 
 use rustls::ServerConfig;
 use tokio::sync::{Semaphore, watch};
-use tracing::{info, warn};
 
 use super::{
     body::BodyBudget,
-    cluster::Standing,
     config::{Deadlines, Limits},
     decision_pool::DecisionPool,
     log_limiter::LogLimiter,
@@ -19,7 +17,7 @@ use super::{
     shutdown::Phase,
     slots::{ConnectionSlots, Evicted},
 };
-use crate::policy::Policy;
+use crate::{controller::Status, policy::Policy};
 
 const FAREWELLS: usize = 64;
 
@@ -38,13 +36,12 @@ pub(super) struct State {
     pub(super) phase: watch::Sender<Phase>,
     /// The same as `phase` being past serving, for a look at every response.
     draining: AtomicBool,
-    tls: Swap<ServerConfig>,
-    /// Whether there is a certificate that callers can trust.
-    has_certificate: watch::Sender<bool>,
-    policy: Swap<Policy>,
+    /// None until there is a certificate that callers can trust.
+    tls: watch::Sender<Option<Arc<ServerConfig>>>,
+    policy: watch::Sender<Arc<Policy>>,
     /// Why the policy file on disk cannot be used.
-    policy_problem: Swap<Option<String>>,
-    standing: Swap<Standing>,
+    policy_problem: watch::Sender<Option<String>>,
+    status: watch::Receiver<Arc<Status>>,
 }
 
 impl State {
@@ -52,8 +49,8 @@ impl State {
         limits: Limits,
         deadlines: Deadlines,
         policy: Policy,
-        tls: Arc<ServerConfig>,
-        standing: Standing,
+        tls: Option<Arc<ServerConfig>>,
+        status: watch::Receiver<Arc<Status>>,
         metrics: Metrics,
     ) -> Self {
         Self {
@@ -67,103 +64,68 @@ impl State {
             metrics,
             phase: watch::Sender::new(Phase::Serving),
             draining: AtomicBool::new(false),
-            tls: Swap::new(tls),
-            has_certificate: watch::Sender::new(true),
-            policy: Swap::new(Arc::new(policy)),
-            policy_problem: Swap::new(Arc::new(None)),
-            standing: Swap::new(Arc::new(standing)),
+            tls: watch::Sender::new(tls),
+            policy: watch::Sender::new(Arc::new(policy)),
+            policy_problem: watch::Sender::new(None),
+            status,
         }
     }
 
-    /// How we stand with the API server that asks us.
-    pub(super) fn standing(&self) -> Arc<Standing> {
-        self.standing.get()
+    /// The status towards the API servers that ask the guard.
+    pub(super) fn status(&self) -> Arc<Status> {
+        Arc::clone(&self.status.borrow())
     }
 
-    /// Has probes and metrics tell how we stand, and says so where that is new.
-    pub(super) fn set_standing(&self, standing: Standing) {
-        let before = self.standing();
-        if *before == standing {
-            return;
-        }
-        match (&before.ready, &standing.ready) {
-            (Err(_), Ok(())) => info!("ready: the API server trusts the certificate that is served"),
-            (Ok(()), Err(reason)) => warn!(reason, "not ready any more"),
-            (Err(before), Err(reason)) if before != reason => info!(reason, "not ready yet"),
-            _ => {}
-        }
-        if let Some(misfits) = &standing.misfits
-            && before.misfits != standing.misfits
-        {
-            self.metrics.cluster.registration_fits(misfits.is_empty());
-            if misfits.is_empty() {
-                info!("the registration fits the policy");
-            } else {
-                let misfits = misfits.join("; ");
-                warn!(misfits, "the registration does not fit the policy: updates get past the guard");
-            }
-        }
-        if before.problem != standing.problem {
-            if let Some(problem) = &standing.problem {
-                warn!(problem, "the CA is not kept; the one in memory goes on signing");
-            } else {
-                info!("the CA is kept again");
-            }
-        }
-        self.standing.set(Arc::new(standing));
-        self.tell_ready();
-    }
-
-    /// Why probes are told to send nobody here.
+    /// The reason why the guard is not ready. None if it is.
     pub(super) fn unready(&self) -> Option<String> {
         if self.is_draining() {
             return Some("shutting down: no new connections, please".to_owned());
         }
-        self.standing().ready.clone().err()
+        self.status().ready.clone().err()
     }
 
     pub(super) fn tell_ready(&self) {
         self.metrics.ready.set(i64::from(self.unready().is_none()));
     }
 
-    /// The policy in force. A review takes it once: no decision is made under two.
+    /// The policy in effect. A review takes it once: no decision is made under two.
     pub(super) fn policy(&self) -> Arc<Policy> {
-        self.policy.get()
+        Arc::clone(&self.policy.borrow())
+    }
+
+    /// The policy in effect, from now on.
+    pub(super) fn policies(&self) -> watch::Receiver<Arc<Policy>> {
+        self.policy.subscribe()
     }
 
     /// The policy of every review that is read from now on.
     pub(super) fn set_policy(&self, policy: Policy) {
-        self.policy.set(Arc::new(policy));
+        self.policy.send_replace(Arc::new(policy));
     }
 
-    /// Why the policy file on disk cannot be used, while the policy before it stays in force.
-    pub(super) fn policy_problem(&self) -> Arc<Option<String>> {
-        self.policy_problem.get()
+    /// Why the policy file on disk cannot be used, while the policy before it stays in effect.
+    pub(super) fn policy_problem(&self) -> Option<String> {
+        self.policy_problem.borrow().clone()
     }
 
     pub(super) fn set_policy_problem(&self, problem: Option<String>) {
-        self.policy_problem.set(Arc::new(problem));
+        self.policy_problem.send_replace(problem);
     }
 
-    /// TLS for the next connection.
-    pub(super) fn tls(&self) -> Arc<ServerConfig> {
-        self.tls.get()
+    /// TLS for the next connection, once there is a certificate that callers can trust.
+    pub(super) async fn tls(&self) -> Arc<ServerConfig> {
+        loop {
+            let current = self.tls.borrow().clone();
+            match current {
+                Some(tls) => return tls,
+                // The error would say that the state is gone, which is what this is called on.
+                None => drop(self.tls.subscribe().wait_for(Option::is_some).await),
+            }
+        }
     }
 
     pub(super) fn set_tls(&self, config: Arc<ServerConfig>) {
-        self.tls.set(config);
-        self.has_certificate.send_replace(true);
-    }
-
-    /// Says that nobody trusts the certificate that is there: connections wait for the next one.
-    pub(super) fn awaits_certificate(&self) {
-        self.has_certificate.send_replace(false);
-    }
-
-    /// Waits until there is a certificate that callers can trust.
-    pub(super) async fn certificate(&self) {
-        // The error would say that the state is gone, which is what this is called on.
-        let _ = self.has_certificate.subscribe().wait_for(|has| *has).await;
+        self.tls.send_replace(Some(config));
     }
 
     pub(super) fn advance(&self, phase: Phase) {
@@ -180,23 +142,5 @@ impl State {
     pub(super) fn evicted(&self, listener: &'static str, closed: &Evicted) {
         self.metrics.closed_to_make_room(listener, closed.waiting);
         self.log_limiter.closed_to_make_room(listener, closed.peer, closed.waiting);
-    }
-}
-
-/// A value that is read all the time and replaced now and then.
-struct Swap<T>(RwLock<Arc<T>>);
-
-impl<T> Swap<T> {
-    fn new(value: Arc<T>) -> Self {
-        Self(RwLock::new(value))
-    }
-
-    fn get(&self) -> Arc<T> {
-        // Nothing can fail while the lock is held, so a poisoned one holds a good value all the same.
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn set(&self, value: Arc<T>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = value;
     }
 }

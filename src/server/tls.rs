@@ -15,7 +15,7 @@ use rustls::{
 
 use super::{clients::Clients, config::TlsFiles};
 use crate::{
-    certificates::{Signed, Validity, ValidityError},
+    certificates::{ServingCertificate, Validity, ValidityError},
     contents::{self, ContentsError},
 };
 
@@ -65,6 +65,12 @@ pub enum TlsError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A certificate that the guard signed cannot be used.
+    #[error("the signed certificate cannot be used: {problem}")]
+    Managed {
+        /// What is wrong with it.
+        problem: String,
+    },
     /// rustls refuses the whole.
     #[error("TLS cannot be set up: {0}")]
     Rustls(#[from] rustls::Error),
@@ -94,7 +100,7 @@ impl Material {
         })
     }
 
-    /// Sets up TLS from it. The files' names are for the errors; `own` is the client that we are ourselves.
+    /// Sets up TLS from it. The files' names are for the errors; `own` is the guard's certificate as its own client.
     pub(super) fn identity(
         &self,
         files: &TlsFiles,
@@ -118,21 +124,31 @@ impl Material {
             }
             other => TlsError::Key { path: files.key.clone(), problem: format!("cannot be used: {other}") },
         })?;
-
-        let versions =
-            ServerConfig::builder_with_provider(Arc::clone(provider)).with_safe_default_protocol_versions()?;
-        let clients = match (&files.client_ca, &self.client_ca) {
-            (Some(path), Some(pem)) => versions.with_client_cert_verifier(clients(path, pem, own, provider)?),
-            _ => versions.with_no_client_auth(),
-        };
-        let mut config = clients.with_cert_resolver(Arc::new(SingleCertAndKey::from(pair)));
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        // API servers keep no sessions to resume: tickets would only cost time and memory at each handshake, and a
-        // resumed session would not be checked against a new --client-ca.
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.send_tls13_tickets = 0;
-        Ok(Identity { config: Arc::new(config), validity })
+        let client_ca = files.client_ca.as_deref().zip(self.client_ca.as_deref());
+        identity(pair, validity, client_ca, own, provider)
     }
+}
+
+/// The identity of this certificate and key, for the clients that are let in.
+fn identity(
+    pair: CertifiedKey,
+    validity: Validity,
+    client_ca: Option<(&Path, &[u8])>,
+    own: Option<&CertificateDer<'static>>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Identity, TlsError> {
+    let versions = ServerConfig::builder_with_provider(Arc::clone(provider)).with_safe_default_protocol_versions()?;
+    let clients = match client_ca {
+        Some((path, pem)) => versions.with_client_cert_verifier(clients(path, pem, own, provider)?),
+        None => versions.with_no_client_auth(),
+    };
+    let mut config = clients.with_cert_resolver(Arc::new(SingleCertAndKey::from(pair)));
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    // API servers keep no sessions to resume: tickets would only cost time and memory at each handshake, and a
+    // resumed session would not be checked against a new --client-ca.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(Identity { config: Arc::new(config), validity })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
@@ -151,18 +167,20 @@ fn key_problem(pem: &[u8], error: &rustls::pki_types::pem::Error) -> String {
     }
 }
 
-/// What serves where the certificate was signed by ourselves.
+/// The identity of a certificate that the guard signed.
 pub(super) fn managed(
-    leaf: &Signed,
+    serving: &ServingCertificate,
     client_ca: Option<&ClientCa>,
     own: Option<&CertificateDer<'static>>,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Identity, TlsError> {
-    let (cert, key) = (leaf.cert_pem.clone().into_bytes(), leaf.key_pem.clone().into_bytes());
-    let (file, pem) = client_ca.map(|ca| (ca.file.clone(), ca.pem.clone())).unzip();
-    // The first two names are for errors, which there should be none of.
-    let names = TlsFiles { cert: "the certificate of our own".into(), key: "its key".into(), client_ca: file };
-    Material { cert, key, client_ca: pem }.identity(&names, own, provider)
+    let chain = vec![serving.certificate.clone()];
+    let unusable = |problem| TlsError::Managed { problem };
+    let validity = Validity::of_chain(&chain).map_err(|error| unusable(error.to_string()))?;
+    let pair = CertifiedKey::from_der(chain, serving.key.clone_key(), provider);
+    let pair = pair.map_err(|error| unusable(error.to_string()))?;
+    let client_ca = client_ca.map(|ca| (ca.file.as_path(), ca.pem.as_slice()));
+    identity(pair, validity, client_ca, own, provider)
 }
 
 /// The CAs of the clients, as they were read from their file.

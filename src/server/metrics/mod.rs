@@ -1,7 +1,5 @@
 //! What is counted. Every label comes from a fixed set, so that no peer can make the series grow.
 
-mod cluster;
-
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -14,12 +12,11 @@ use prometheus_client::{
     registry::{Metric, Registry},
 };
 
-use cluster::ClusterMetrics;
-
 use super::progress::Waiting;
 use crate::{
     admission::{Decision, Outcome},
     certificates::Validity,
+    controller::{self, Known},
     policy::Policy,
 };
 
@@ -52,8 +49,8 @@ pub(super) struct Metrics {
     policy_reloads: Family<Labels<1>, Counter>,
     policy: PolicyInfo,
     certificate_reloads: Family<Labels<1>, Counter>,
-    certificate_start: Gauge,
-    certificate_expiry: Gauge,
+    certificate_start: Known,
+    certificate_expiry: Known,
     pub(super) connections_open: Gauge,
     connections_closed: Family<Labels<2>, Counter>,
     /// Also what keeps their number down.
@@ -64,7 +61,7 @@ pub(super) struct Metrics {
     pub(super) accept_errors: Counter,
     policy_file_in_force: Gauge,
     pub(super) ready: Gauge,
-    pub(super) cluster: ClusterMetrics,
+    pub(super) controller: controller::Metrics,
 }
 
 /// Why a connection never got to speak HTTP.
@@ -80,7 +77,7 @@ pub(super) enum HandshakeFailure {
 
 impl Metrics {
     /// With a registration to look after there is more to tell.
-    pub(super) fn new(policy: &Policy, looks_after_a_registration: bool) -> Self {
+    pub(super) fn new(policy: &Policy, has_registration: bool) -> Self {
         let mut registry = Registry::with_prefix("pytorchjob_guard");
         let decisions = metric(&mut registry, "decisions", "Reviews decided, by operation, subresource and result");
         let denials = metric(&mut registry, "denials", "Updates denied, by whether they were dry runs");
@@ -102,16 +99,17 @@ impl Metrics {
             "certificate_reloads",
             "Serving certificates taken or refused: from files that changed, or signed by ourselves",
         );
-        let certificate_start = metric(
-            &mut registry,
+        let certificate_start = Known::of(
             "certificate_start_timestamp_seconds",
             "When the last certificate of the serving chain begins, in seconds since 1970",
         );
-        let certificate_expiry = metric(
-            &mut registry,
+        let certificate_expiry = Known::of(
             "certificate_expiry_timestamp_seconds",
             "When the first certificate of the serving chain expires, in seconds since 1970",
         );
+        for known in [&certificate_start, &certificate_expiry] {
+            registry.register_collector(Box::new(known.clone()));
+        }
         let connections_open = metric(&mut registry, "connections_open", "Connections to the webhook that are open");
         let connections_closed = metric(
             &mut registry,
@@ -139,9 +137,9 @@ impl Metrics {
         );
         policy_file_in_force.set(1);
         let ready = metric(&mut registry, "ready", "1 while /readyz says ok, else 0");
-        let cluster = ClusterMetrics::default();
-        if looks_after_a_registration {
-            cluster.register(&mut registry);
+        let controller = controller::Metrics::default();
+        if has_registration {
+            controller.register(&mut registry);
         }
         registry.register("build", "This program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
         let policy = PolicyInfo::new(policy);
@@ -168,7 +166,7 @@ impl Metrics {
             accept_errors,
             policy_file_in_force,
             ready,
-            cluster,
+            controller,
         };
         metrics.begin_at_zero();
         metrics
@@ -180,7 +178,7 @@ impl Metrics {
             drop(self.policy_reloads.get_or_create(&[("result", result)]));
             drop(self.certificate_reloads.get_or_create(&[("result", result)]));
         }
-        self.cluster.begin_at_zero();
+        self.controller.begin_at_zero();
         for reason in [HandshakeFailure::Timeout, HandshakeFailure::PlainHttp, HandshakeFailure::Tls] {
             drop(self.handshake_failures.get_or_create(&[("reason", reason.label())]));
         }

@@ -6,9 +6,9 @@ use tracing::{info, warn};
 
 use super::{Files, Watched};
 use crate::{
-    policy::Policy,
-    policy::{SourceError, source},
-    server::{cluster::Gate, state::State},
+    controller::PolicyHandover,
+    policy::{Policy, SourceError, source},
+    server::state::State,
 };
 
 /// A policy file's name.
@@ -38,22 +38,22 @@ impl PolicyReloader {
 
     /// Looks at the file again and again.
     ///
-    /// A policy waits at the gate, where there is one, until the registration asks about everything that it refuses.
-    pub(in crate::server) async fn run(mut self, state: Arc<State>, gate: Option<Arc<Gate>>) {
+    /// With a handover, a policy waits until API servers ask about everything that it denies.
+    pub(in crate::server) async fn run(mut self, state: Arc<State>, handover: Option<Arc<PolicyHandover>>) {
         loop {
             let Some(look) = self.0.look().await else { continue };
             let file = &self.0.files;
             match look.and_then(|contents| source::of_file(&file.0, &contents).map_err(|error| error.to_string())) {
                 Ok(policy) => {
-                    match &gate {
-                        Some(gate) => gate.pass(policy, |policy| state.set_policy(policy)).await,
+                    match &handover {
+                        Some(handover) => handover.hand_over(policy, |policy| state.set_policy(policy)).await,
                         None => state.set_policy(policy),
                     }
                     let policy = state.policy();
                     state.set_policy_problem(None);
                     state.metrics.policy_reloaded(&policy);
                     let (policy, digest) = (policy.name(), policy.digest());
-                    info!(policy, digest, file = %file.0.display(), "the policy file changed and is in force");
+                    info!(policy, digest, file = %file.0.display(), "the policy file changed and is in effect");
                 }
                 Err(reason) => {
                     state.metrics.policy_refused();
@@ -61,7 +61,7 @@ impl PolicyReloader {
                     let (policy, digest) = (policy.name(), policy.digest());
                     warn!(
                         reason,
-                        policy, digest, "the policy file changed and cannot be used; the policy before stays in force"
+                        policy, digest, "the policy file changed and is invalid; the previous policy stays in effect"
                     );
                     state.set_policy_problem(Some(reason));
                 }

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use super::{Files, Look, Watched};
 use crate::{
-    certificates::{Standing, Validity},
+    certificates::{Expiry, Validity},
     server::{
         config::TlsFiles,
         state::State,
@@ -35,7 +35,7 @@ pub(in crate::server) struct TlsReloader {
     own: Option<CertificateDer<'static>>,
     provider: Arc<CryptoProvider>,
     validity: Validity,
-    standing: Standing,
+    expiry: Expiry,
 }
 
 impl TlsReloader {
@@ -49,7 +49,7 @@ impl TlsReloader {
         let identity = material.identity(&files, own.as_ref(), &provider)?;
         let validity = identity.validity;
         let watched = Watched::new(files, material);
-        let reloader = Self { watched, own, provider, validity, standing: Standing::Good };
+        let reloader = Self { watched, own, provider, validity, expiry: Expiry::Good };
         Ok((reloader, identity))
     }
 
@@ -61,7 +61,7 @@ impl TlsReloader {
             match self.identity(look) {
                 Ok(identity) => {
                     self.validity = identity.validity;
-                    self.standing = Standing::Good;
+                    self.expiry = Expiry::Good;
                     state.set_tls(identity.config);
                     state.metrics.certificate_reloaded(identity.validity);
                     info!(cert = %self.watched.files.cert.display(), "the TLS files changed and are in use");
@@ -83,21 +83,21 @@ impl TlsReloader {
     /// Says once that the certificate is near its end, and once that it is over.
     fn warn_of_expiry(&mut self) {
         let now = SystemTime::now();
-        let standing = self.validity.standing(now);
-        if standing == self.standing {
+        let expiry = self.validity.expiry(now);
+        if expiry == self.expiry {
             return;
         }
-        self.standing = standing;
+        self.expiry = expiry;
         let cert = self.watched.files.cert.display();
-        match standing {
-            Standing::Good => {}
-            Standing::Early => warn!(%cert, "the certificate is not valid yet: API servers will not call this webhook"),
-            Standing::Ending => {
+        match expiry {
+            Expiry::Good => {}
+            Expiry::Early => warn!(%cert, "the certificate is not valid yet: API servers will not call this webhook"),
+            Expiry::Ending => {
                 let left =
                     humantime::format_duration(Duration::from_secs(self.validity.left(now).as_secs())).to_string();
                 warn!(%cert, left, "the certificate ends soon");
             }
-            Standing::Ended => warn!(%cert, "the certificate has expired: API servers will not call this webhook"),
+            Expiry::Ended => warn!(%cert, "the certificate has expired: API servers will not call this webhook"),
         }
     }
 }

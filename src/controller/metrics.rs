@@ -1,4 +1,4 @@
-//! What is counted of the cluster that is looked after. Without one none of it is shown.
+//! The metrics of the registration and of the CA. Without a registration none of them is shown.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,20 +9,20 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::Labels;
 use crate::certificates::Validity;
 
 /// The metrics of the registration and of the CA.
-pub(in crate::server) struct ClusterMetrics {
+#[derive(Clone)]
+pub(crate) struct Metrics {
     registration_fits: Known,
-    registration_updates: Family<Labels<1>, Counter>,
+    registration_updates: Family<[(&'static str, &'static str); 1], Counter>,
     ca_kept: Known,
     ca_start: Known,
     ca_expiry: Known,
-    pub(in crate::server) api_server_errors: Counter,
+    pub(crate) api_server_errors: Counter,
 }
 
-impl Default for ClusterMetrics {
+impl Default for Metrics {
     fn default() -> Self {
         Self {
             registration_fits: Known::of(
@@ -47,8 +47,8 @@ impl Default for ClusterMetrics {
     }
 }
 
-impl ClusterMetrics {
-    pub(super) fn register(&self, registry: &mut Registry) {
+impl Metrics {
+    pub(crate) fn register(&self, registry: &mut Registry) {
         for known in [&self.registration_fits, &self.ca_kept, &self.ca_start, &self.ca_expiry] {
             registry.register_collector(Box::new(known.clone()));
         }
@@ -64,44 +64,45 @@ impl ClusterMetrics {
         );
     }
 
-    pub(super) fn begin_at_zero(&self) {
+    pub(crate) fn begin_at_zero(&self) {
         for result in ["success", "conflict", "error"] {
             drop(self.registration_updates.get_or_create(&[("result", result)]));
         }
     }
 
-    pub(in crate::server) fn registration_updated(&self, result: &'static str) {
+    /// Counts an attempt to write the registration or the Secret.
+    pub(crate) fn registration_updated(&self, result: &'static str) {
         self.registration_updates.get_or_create(&[("result", result)]).inc();
     }
 
-    pub(in crate::server) fn registration_fits(&self, fits: bool) {
+    pub(crate) fn registration_fits(&self, fits: bool) {
         self.registration_fits.set(i64::from(fits));
     }
 
-    pub(in crate::server) fn ca_is(&self, validity: Validity) {
+    pub(crate) fn ca_is(&self, validity: Validity) {
         self.ca_start.set(validity.not_before);
         self.ca_expiry.set(validity.not_after);
     }
 
-    pub(in crate::server) fn ca_is_kept(&self, kept: bool) {
-        self.ca_kept.set(i64::from(kept));
+    pub(crate) fn ca_is_stored(&self, is_stored: bool) {
+        self.ca_kept.set(i64::from(is_stored));
     }
 }
 
-/// A value that is not there before it is known: a zero would be a lie.
+/// A gauge that is not shown before its value is known: a zero would be a lie.
 #[derive(Debug, Clone)]
-struct Known {
+pub(crate) struct Known {
     name: &'static str,
     help: &'static str,
     value: Arc<Mutex<Option<i64>>>,
 }
 
 impl Known {
-    fn of(name: &'static str, help: &'static str) -> Self {
+    pub(crate) fn of(name: &'static str, help: &'static str) -> Self {
         Self { name, help, value: Arc::default() }
     }
 
-    fn set(&self, value: i64) {
+    pub(crate) fn set(&self, value: i64) {
         // Nothing can fail while the lock is held, so a poisoned one holds a good value all the same.
         *self.value.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
     }

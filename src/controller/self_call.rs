@@ -1,4 +1,4 @@
-//! A TLS call to ourselves, as an API server would make it.
+//! A TLS call of the guard to itself, as an API server would make it.
 
 use std::{
     io,
@@ -16,18 +16,18 @@ use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
 
 use super::trust::Trust;
-use crate::server::clients::OwnClient;
+use crate::certificates::OwnClient;
 
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// What came of it.
+/// The outcome of a self-call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// An API server with that bundle would call us.
     Verified,
     /// It would not.
     Refused(String),
-    /// Nothing was learnt: we are busy, or nobody answered.
+    /// Unknown: the guard is busy, or did not answer.
     Unknown,
 }
 

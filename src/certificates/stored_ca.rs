@@ -10,7 +10,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject as _};
 
 use super::{
     CertificateError, Names, Validity,
@@ -33,9 +33,9 @@ pub struct Lifetimes {
     pub ca: Duration,
 }
 
-/// What a Secret keeps.
+/// The CA that a Secret holds, and those before it that are still trusted.
 #[derive(Clone)]
-pub(crate) struct Kept {
+pub(crate) struct StoredCa {
     authority: Arc<Authority>,
     /// PEM; empty where there are none.
     previous: String,
@@ -43,7 +43,7 @@ pub(crate) struct Kept {
 
 /// Why the CA of a Secret cannot be used; the message names the key of the Secret to mend.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub(crate) enum KeptError {
+pub(crate) enum StoredCaError {
     #[error("{0} is missing, but {1} is there")]
     Half(&'static str, &'static str),
     #[error("{0}: {1}")]
@@ -53,84 +53,65 @@ pub(crate) enum KeptError {
 }
 
 /// A serving certificate that was signed here, with its key.
-pub(crate) struct Signed {
-    pub(crate) cert_pem: String,
-    pub(crate) key_pem: String,
-    /// When the next one is due.
+pub(crate) struct ServingCertificate {
+    pub(crate) certificate: CertificateDer<'static>,
+    pub(crate) key: PrivateKeyDer<'static>,
+    /// The moment from which on the next one is due.
     pub(crate) renewed_at: SystemTime,
     /// The CA that signed it, PEM.
     pub(crate) ca: String,
 }
 
-impl Kept {
+impl StoredCa {
     /// What the Secret's data says: nothing where nobody has put a CA there yet.
-    pub(crate) fn read(data: &BTreeMap<String, Vec<u8>>) -> Result<Option<Self>, KeptError> {
+    pub(crate) fn read(data: &BTreeMap<String, Vec<u8>>) -> Result<Option<Self>, StoredCaError> {
         let text = |key: &'static str| {
             let bytes = data.get(key).filter(|bytes| !bytes.is_empty());
             let text = |bytes: &Vec<u8>| {
-                String::from_utf8(bytes.clone()).map_err(|_| KeptError::Unreadable(key, "it is no PEM text".to_owned()))
+                String::from_utf8(bytes.clone())
+                    .map_err(|_| StoredCaError::Unreadable(key, "it is no PEM text".to_owned()))
             };
             bytes.map(text).transpose()
         };
         let (cert, key) = match (text(CA_CERT)?, text(CA_KEY)?) {
             (None, None) => return Ok(None),
             (Some(cert), Some(key)) => (cert, key),
-            (None, Some(_)) => return Err(KeptError::Half(CA_CERT, CA_KEY)),
-            (Some(_), None) => return Err(KeptError::Half(CA_KEY, CA_CERT)),
+            (None, Some(_)) => return Err(StoredCaError::Half(CA_CERT, CA_KEY)),
+            (Some(_), None) => return Err(StoredCaError::Half(CA_KEY, CA_CERT)),
         };
         let authority = Authority::of_pem(cert, key).map_err(|problem| match problem {
-            PairProblem::Certificate(problem) => KeptError::Unreadable(CA_CERT, problem),
-            PairProblem::Key(problem) => KeptError::Unreadable(CA_KEY, problem),
-            PairProblem::NotAPair => KeptError::NotAPair,
+            PairProblem::Certificate(problem) => StoredCaError::Unreadable(CA_CERT, problem),
+            PairProblem::Key(problem) => StoredCaError::Unreadable(CA_KEY, problem),
+            PairProblem::NotAPair => StoredCaError::NotAPair,
         })?;
         let previous = text(PREVIOUS_CAS)?.unwrap_or_default();
-        certificates(&previous).map_err(|error| KeptError::Unreadable(PREVIOUS_CAS, error.to_string()))?;
+        certificates(&previous).map_err(|error| StoredCaError::Unreadable(PREVIOUS_CAS, error.to_string()))?;
         Ok(Some(Self { authority: Arc::new(authority), previous }))
     }
 
-    /// What an empty Secret gets: a new CA, beside the one that was `remembered` from before it was emptied.
-    pub(crate) fn new(
-        remembered: Option<&Self>,
-        lifetimes: Lifetimes,
-        now: SystemTime,
-    ) -> Result<Self, CertificateError> {
-        let previous = remembered.map(|before| before.trusted_at(now)).unwrap_or_default();
-        Self::make(previous, lifetimes)
+    /// A new CA, beside the one that was in the Secret before it was emptied.
+    pub(crate) fn new(before: Option<&Self>, lifetimes: Lifetimes, now: SystemTime) -> Result<Self, CertificateError> {
+        let previous = before.map(|before| before.trusted_at(now)).unwrap_or_default();
+        Ok(Self { authority: Arc::new(Authority::make(lifetimes.ca, now)?), previous })
     }
 
-    /// What should be in the Secret instead, where that is due. `trusted` says for how long clients have trusted the CA that
-    /// signs now.
-    pub(crate) fn due(
-        kept: &Self,
-        trusted: Duration,
-        lifetimes: Lifetimes,
-        now: SystemTime,
-    ) -> Result<Option<Self>, CertificateError> {
-        if now >= kept.renewed_at() {
-            return Self::make(kept.trusted_at(now), lifetimes).map(Some);
-        }
-        if kept.has_needless(trusted, lifetimes) {
-            return Ok(Some(Self { authority: kept.authority.clone(), previous: String::new() }));
-        }
-        Ok(None)
+    /// The same CA without those before it.
+    pub(crate) fn alone(&self) -> Self {
+        Self { authority: Arc::clone(&self.authority), previous: String::new() }
     }
 
-    /// Whether [`Self::due`] has something to say of it.
-    pub(crate) fn is_due(&self, trusted: Duration, lifetimes: Lifetimes, now: SystemTime) -> bool {
-        now >= self.renewed_at() || self.has_needless(trusted, lifetimes)
+    /// True if a new CA is due.
+    pub(crate) fn is_renewal_due(&self, now: SystemTime) -> bool {
+        now >= self.renewed_at()
     }
 
-    /// Whether it keeps CAs that nobody's certificate is from: the last of those was signed soon after the CA that signs now
-    /// was trusted, or a little later by a replica that was slow to see it.
-    fn has_needless(&self, trusted: Duration, lifetimes: Lifetimes) -> bool {
-        !self.previous.is_empty() && trusted >= lifetimes.leaf * 2
+    /// True if CAs are among those before it that no certificate in use is from: the last of those was signed soon after the CA
+    /// that signs now was trusted, or a little later by a replica that was slow to see it.
+    pub(crate) fn has_needless(&self, trusted_for: Duration, lifetimes: Lifetimes) -> bool {
+        !self.previous.is_empty() && trusted_for >= lifetimes.leaf * 2
     }
 
-    fn make(previous: String, lifetimes: Lifetimes) -> Result<Self, CertificateError> {
-        Ok(Self { authority: Arc::new(Authority::make(lifetimes.ca)?), previous })
-    }
-
-    /// When its successor is due.
+    /// The moment from which on a new CA is due.
     pub(crate) fn renewed_at(&self) -> SystemTime {
         let (made, ends) = (self.authority.made(), self.authority.ends());
         made + ends.duration_since(made).unwrap_or_default() * 2 / 3
@@ -183,11 +164,16 @@ impl Kept {
         names: &Names,
         lifetimes: Lifetimes,
         now: SystemTime,
-    ) -> Result<Signed, CertificateError> {
-        let leaf = self.authority.issue(names, lifetimes.leaf)?;
+    ) -> Result<ServingCertificate, CertificateError> {
+        let (certificate, key) = self.authority.issue(names, lifetimes.leaf, now)?;
         let left = self.authority.ends().duration_since(now).unwrap_or_default();
         let renewed_at = now + lifetimes.leaf.min(left) * 2 / 3;
-        Ok(Signed { cert_pem: leaf.cert_pem, key_pem: leaf.key_pem, renewed_at, ca: self.ca().to_owned() })
+        Ok(ServingCertificate {
+            certificate: certificate.der().clone(),
+            key: PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
+            renewed_at,
+            ca: self.ca().to_owned(),
+        })
     }
 }
 
@@ -203,25 +189,26 @@ mod tests {
     const HOUR: Duration = Duration::from_hours(1);
     const LIFETIMES: Lifetimes = Lifetimes { leaf: Duration::from_hours(24), ca: Duration::from_hours(24 * 30) };
 
-    fn data(kept: &Kept) -> BTreeMap<String, Vec<u8>> {
-        let present = kept.data().into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.into())));
+    fn data(stored: &StoredCa) -> BTreeMap<String, Vec<u8>> {
+        let present = stored.data().into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.into())));
         present.collect()
     }
 
-    fn made() -> Kept {
-        Kept::new(None, LIFETIMES, SystemTime::now()).expect("keys can be made")
+    fn made() -> StoredCa {
+        StoredCa::new(None, LIFETIMES, SystemTime::now()).expect("keys can be made")
     }
 
     /// What is due so long after now, of a CA that has not been trusted for long.
-    fn due(kept: &Kept, later: Duration) -> Option<Kept> {
-        due_when_trusted(kept, later, HOUR)
+    fn due(stored: &StoredCa, later: Duration) -> Option<StoredCa> {
+        due_when_trusted(stored, later, HOUR)
     }
 
-    fn due_when_trusted(kept: &Kept, later: Duration, trusted: Duration) -> Option<Kept> {
+    fn due_when_trusted(stored: &StoredCa, later: Duration, trusted: Duration) -> Option<StoredCa> {
         let now = SystemTime::now() + later;
-        let due = Kept::due(kept, trusted, LIFETIMES, now).expect("keys can be made");
-        assert_eq!(due.is_some(), kept.is_due(trusted, LIFETIMES, now));
-        due
+        if stored.is_renewal_due(now) {
+            return Some(StoredCa::new(Some(stored), LIFETIMES, now).expect("keys can be made"));
+        }
+        stored.has_needless(trusted, LIFETIMES).then(|| stored.alone())
     }
 
     #[test]
@@ -254,7 +241,7 @@ mod tests {
     #[test]
     fn trusts_the_ca_it_remembers_where_the_secret_was_emptied() {
         let first = made();
-        let second = Kept::new(Some(&first), LIFETIMES, SystemTime::now()).expect("keys can be made");
+        let second = StoredCa::new(Some(&first), LIFETIMES, SystemTime::now()).expect("keys can be made");
         assert_eq!(certificates(&second.bundle()).expect("PEM").len(), 2);
     }
 
@@ -262,16 +249,18 @@ mod tests {
     fn reads_what_it_wrote() {
         let first = made();
         let second = due(&first, HOUR * 24 * 21).expect("a successor");
-        for kept in [first, second] {
-            let read = Kept::read(&data(&kept)).expect("it can be read").expect("a CA");
-            assert_eq!(read.data(), kept.data());
+        for stored in [first, second] {
+            let read = StoredCa::read(&data(&stored)).expect("it can be read").expect("a CA");
+            assert_eq!(read.data(), stored.data());
             // A certificate's times are whole seconds.
             let apart = |a: SystemTime, b: SystemTime| a.duration_since(b).unwrap_or_else(|error| error.duration());
-            assert!(apart(read.ends(), kept.ends()) < Duration::from_secs(1));
-            assert!(apart(read.renewed_at(), kept.renewed_at()) < Duration::from_secs(2));
+            assert!(apart(read.ends(), stored.ends()) < Duration::from_secs(1));
+            assert!(apart(read.renewed_at(), stored.renewed_at()) < Duration::from_secs(2));
         }
-        assert!(Kept::read(&BTreeMap::new()).expect("nothing is wrong").is_none());
-        assert!(Kept::read(&BTreeMap::from([(CA_CERT.to_owned(), Vec::new())])).expect("as good as empty").is_none());
+        assert!(StoredCa::read(&BTreeMap::new()).expect("nothing is wrong").is_none());
+        assert!(
+            StoredCa::read(&BTreeMap::from([(CA_CERT.to_owned(), Vec::new())])).expect("as good as empty").is_none()
+        );
     }
 
     #[test]
@@ -283,7 +272,7 @@ mod tests {
                 Some(value) => data.insert(key.to_owned(), value),
                 None => data.remove(key),
             };
-            Kept::read(&data).err().map(|error| error.to_string())
+            StoredCa::read(&data).err().map(|error| error.to_string())
         };
         assert_eq!(with(CA_KEY, None).as_deref(), Some("ca.key is missing, but ca.crt is there"));
         assert_eq!(with(CA_CERT, None).as_deref(), Some("ca.crt is missing, but ca.key is there"));
@@ -301,11 +290,11 @@ mod tests {
     fn signs_nothing_that_outlives_the_ca() {
         let names = Names::new(vec!["a.b.svc".to_owned()], Vec::new()).expect("a name");
         let short = Lifetimes { leaf: HOUR * 24 * 90, ..LIFETIMES };
-        let kept = made();
-        let leaf = kept.sign(&names, short, SystemTime::now()).expect("a certificate");
-        let validity = Validity::of_pem(leaf.cert_pem.as_bytes()).expect("a certificate");
-        assert!(validity.ends() <= kept.ends());
+        let stored = made();
+        let leaf = stored.sign(&names, short, SystemTime::now()).expect("a certificate");
+        let validity = Validity::of_chain(&[leaf.certificate.clone()]).expect("a certificate");
+        assert!(validity.ends() <= stored.ends());
         assert!(leaf.renewed_at < validity.ends());
-        assert_eq!(leaf.ca, kept.ca());
+        assert_eq!(leaf.ca, stored.ca());
     }
 }

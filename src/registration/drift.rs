@@ -1,8 +1,8 @@
-//! Whether a registration asks the guard about everything that a policy would refuse, and what to change where it does
-//! not.
+//! Drift: the differences by which a registration does not ask the guard about everything that a policy denies, and the changes
+//! that mend them.
 //!
-//! Conditions are compared as texts: they only ever hold back the asking, so a registration fits a policy if each condition of
-//! it is one that follows from that policy, or if it has none. What somebody else wrote may be just as good; nobody can tell.
+//! Conditions are compared as texts. They only ever hold back a question, so a registration matches a policy if it has no
+//! conditions, or only those that follow from that policy. Conditions of another origin may be as good, but that cannot be told.
 
 use k8s_openapi::api::admissionregistration::v1::{
     MatchCondition, RuleWithOperations, ValidatingWebhook, ValidatingWebhookConfiguration,
@@ -49,23 +49,23 @@ pub(crate) fn webhooks_of<'c>(
     configuration.webhooks.iter().flatten().filter(leads_there)
 }
 
-/// By what updates get past the guard that this policy would refuse, apart from what was declared; nothing where the
-/// registration fits.
+/// The differences by which updates get past the guard that this policy denies, apart from what was declared. Empty if the
+/// registration matches the policy.
 ///
 /// One webhook has to ask about all updates of a resource: what two that leave something out make together is not worked out.
-pub(crate) fn misfits(
+pub(crate) fn drift(
     configuration: &ValidatingWebhookConfiguration,
     service: Option<&ServiceName>,
     policy: &Policy,
     declared: &Declared,
 ) -> Vec<String> {
     let webhooks: Vec<_> = webhooks_of(configuration, service).collect();
-    let mut misfits = Vec::new();
+    let mut drift = Vec::new();
     for resource in &policy.resources {
         for part in PARTS {
             let asked = webhooks.iter().filter(|webhook| covers(webhook, resource, part));
             let gaps = asked.map(|webhook| gaps(webhook, resource, part, declared)).min_by_key(Vec::len);
-            misfits.extend(
+            drift.extend(
                 gaps.unwrap_or_else(|| vec![format!("nobody is asked about updates of {}", name(resource, part))]),
             );
         }
@@ -76,11 +76,11 @@ pub(crate) fn misfits(
         }
         let own = conditions_of(webhook, policy);
         let foreign = conditions(webhook).iter().filter(|condition| !is_among(condition, &own));
-        misfits.extend(foreign.map(|condition| {
+        drift.extend(foreign.map(|condition| {
             format!("condition {} of webhook {} does not follow from the policy", condition.name, webhook.name)
         }));
     }
-    misfits
+    drift
 }
 
 /// Which updates of that part of the resource the webhook leaves out, though its rules list it.
@@ -231,8 +231,8 @@ mod tests {
         Policy::builtin("cci").expect("a policy")
     }
 
-    /// The misfits of what is printed for a policy, changed by this JSON merge into its first webhook.
-    fn misfits_with(policy: &Policy, declared: &Declared, change: &Value) -> Vec<String> {
+    /// The drift of what is printed for a policy, changed by this JSON merge into its first webhook.
+    fn drift_with(policy: &Policy, declared: &Declared, change: &Value) -> Vec<String> {
         let registration = Registration {
             name: "guard".to_owned(),
             address: Address::Url("https://guard/validate".to_owned()),
@@ -249,14 +249,14 @@ mod tests {
             }
         }
         let configuration = serde_json::from_value(configuration).expect("a configuration");
-        misfits(&configuration, None, policy, declared)
+        drift(&configuration, None, policy, declared)
     }
 
     #[test]
     fn names_all_that_leaves_updates_out() {
         let none = Declared::default();
-        assert_eq!(misfits_with(&cci(), &none, &json!({})), Vec::<String>::new());
-        for (change, misfit) in [
+        assert_eq!(drift_with(&cci(), &none, &json!({})), Vec::<String>::new());
+        for (change, expected) in [
             (json!({"rule": {"scope": "Cluster"}}), "scope Cluster of webhook updates."),
             (json!({"rule": {"apiVersions": ["v2", "v1beta1"]}}), "apiVersions v2, v1beta1 of webhook updates."),
             (json!({"matchPolicy": "Exact", "rule": {"apiVersions": ["v1"]}}), "matchPolicy Exact of webhook updates."),
@@ -271,8 +271,8 @@ mod tests {
             ),
             (json!({"rule": {"operations": ["CREATE"]}}), "nobody is asked about updates of pytorchjobs.kubeflow.org"),
         ] {
-            let found = misfits_with(&cci(), &none, &change);
-            assert!(matches!(&found[..], [one] if one.starts_with(misfit)), "{change}: {found:?}");
+            let found = drift_with(&cci(), &none, &change);
+            assert!(matches!(&found[..], [one] if one.starts_with(expected)), "{change}: {found:?}");
         }
         // Their twins leave nothing out.
         for change in [
@@ -281,7 +281,7 @@ mod tests {
             json!({"matchPolicy": "Exact"}),
             json!({"namespaceSelector": {}, "objectSelector": {"matchLabels": {}}}),
         ] {
-            assert_eq!(misfits_with(&cci(), &none, &change), Vec::<String>::new(), "{change}");
+            assert_eq!(drift_with(&cci(), &none, &change), Vec::<String>::new(), "{change}");
         }
     }
 
@@ -292,9 +292,9 @@ mod tests {
              resources: [{group: example.com, resource: things}]}",
         );
         let own = own.expect("a policy");
-        assert_eq!(misfits_with(&own, &Declared::default(), &json!({})), Vec::<String>::new());
+        assert_eq!(drift_with(&own, &Declared::default(), &json!({})), Vec::<String>::new());
         for rule in [json!({"apiVersions": ["v1"]}), json!({"scope": "Namespaced"})] {
-            let found = misfits_with(&own, &Declared::default(), &json!({"rule": rule}));
+            let found = drift_with(&own, &Declared::default(), &json!({"rule": rule}));
             assert_eq!(found.len(), 1, "{found:?}");
         }
     }
@@ -307,11 +307,11 @@ mod tests {
         let namespaces = json!({"matchExpressions": [{"key": "team", "operator": "In", "values": ["b", "a"]}]});
         let objects = json!({"matchExpressions": [{"key": "skip", "operator": "DoesNotExist"}]});
         let change = json!({"failurePolicy": "Ignore", "namespaceSelector": namespaces, "objectSelector": objects});
-        assert_eq!(misfits_with(&cci(), &declared, &change), Vec::<String>::new());
+        assert_eq!(drift_with(&cci(), &declared, &change), Vec::<String>::new());
         // To ask about more is no drift, to ask about less is.
-        assert_eq!(misfits_with(&cci(), &declared, &json!({})), Vec::<String>::new());
+        assert_eq!(drift_with(&cci(), &declared, &json!({})), Vec::<String>::new());
         let other = json!({"namespaceSelector": {"matchLabels": {"team": "a"}}});
-        assert_eq!(misfits_with(&cci(), &declared, &other).len(), 1);
+        assert_eq!(drift_with(&cci(), &declared, &other).len(), 1);
     }
 
     #[test]
@@ -324,11 +324,11 @@ mod tests {
             always_ask: false,
         };
         let mut configuration = registration.configuration_with(&cci(), &declared);
-        assert_eq!(misfits(&configuration, None, &cci(), &declared), Vec::<String>::new());
+        assert_eq!(drift(&configuration, None, &cci(), &declared), Vec::<String>::new());
         let webhooks = configuration.webhooks.as_mut().expect("webhooks");
         assert_eq!((&webhooks[0].object_selector, &webhooks[1].object_selector), (&declared.objects, &None));
         webhooks[1].object_selector = declared.objects.clone();
-        let found = misfits(&configuration, None, &cci(), &declared);
+        let found = drift(&configuration, None, &cci(), &declared);
         assert!(matches!(&found[..], [one] if one.starts_with("the objectSelector of webhook scale.")), "{found:?}");
     }
 
@@ -346,8 +346,8 @@ mod tests {
         partial.namespace_selector = parse_selector("team=a").ok();
         webhooks.insert(0, partial);
         let declared = Declared::default();
-        assert_eq!(misfits(&configuration, None, &cci(), &declared), Vec::<String>::new());
+        assert_eq!(drift(&configuration, None, &cci(), &declared), Vec::<String>::new());
         configuration.webhooks.as_mut().expect("webhooks").remove(1);
-        assert_eq!(misfits(&configuration, None, &cci(), &declared).len(), 1);
+        assert_eq!(drift(&configuration, None, &cci(), &declared).len(), 1);
     }
 }

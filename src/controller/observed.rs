@@ -1,0 +1,405 @@
+//! Everything that was observed, as values. Events change it, and [`plan`](super::plan) reads it.
+
+use std::{sync::Arc, time::SystemTime};
+
+use k8s_openapi::api::{admissionregistration::v1::ValidatingWebhookConfiguration, core::v1::Secret};
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+use super::{
+    ca::ObservedCa,
+    callers::{self, Caller},
+    config::{Config, ManagedCertificates},
+    executor::{Done, RequestError},
+    followed::Followed,
+    lane::{FIRST_PAUSE, Lane, Turn},
+    metrics::Metrics,
+    now::Now,
+    plan::{Action, CALL_INTERVAL, RECALL_INTERVAL},
+    self_call::Outcome,
+    settle::SettleTimer,
+    status::Status,
+};
+use crate::policy::Policy;
+
+/// The policy in effect, and a stricter one that waits for the conditions.
+#[derive(Debug, Clone)]
+pub(super) struct Policies {
+    pub(super) in_effect: Arc<Policy>,
+    pub(super) waiting: Option<Arc<Policy>>,
+}
+
+/// The registration that a bundle is written over, if there is one.
+pub(super) type Basis = Option<Box<ValidatingWebhookConfiguration>>;
+
+/// The step of an update of Secret and bundle, with the registration that the bundle is written over.
+///
+/// The registration is known before the Secret is read, and every CA is in the Secret before it is in a bundle: so a CA that is
+/// in this bundle and not in that Secret is one that was dropped, and not one that is yet to be seen.
+#[derive(Debug, Default)]
+pub(super) enum CaUpdate {
+    /// None is under way, or its last write is.
+    #[default]
+    Idle,
+    /// The Secret is being read.
+    Reading(Basis),
+    /// The Secret was read: a new CA is due in it, or the bundle.
+    Read(Basis),
+    /// The Secret is being written.
+    Writing(Basis),
+    /// The Secret was written.
+    Written(Basis),
+}
+
+/// Everything that was observed of the cluster, of the guard itself and of the actions under way.
+pub(super) struct Observed {
+    pub(super) config: Config,
+    pub(super) policies: Policies,
+    pub(super) registration: Followed<ValidatingWebhookConfiguration>,
+    pub(super) ca: Option<ObservedCa>,
+    pub(super) settle: SettleTimer,
+    /// The last failure of the API server, until it answers again.
+    pub(super) trouble: Option<String>,
+    /// The status that was published last.
+    pub(super) status: Status,
+
+    pub(super) calls: Lane,
+    /// The callers as whom the guard calls itself now.
+    pub(super) calling: Vec<Caller>,
+    /// The end of the last self-call, and its callers.
+    pub(super) called: Option<(Instant, Vec<Caller>)>,
+    pub(super) reads: Lane,
+    /// True if a watched registration may be older than the known one.
+    pub(super) is_doubted: bool,
+    /// The begin of the last read of the registration.
+    pub(super) asked: Option<Instant>,
+    pub(super) secret_reads: Lane,
+    pub(super) is_secret_doubted: bool,
+    pub(super) conditions: Lane,
+    pub(super) bundle: Lane,
+    pub(super) update: CaUpdate,
+}
+
+impl Observed {
+    pub(super) fn new(config: Config, certificates: Option<ManagedCertificates>, policy: Arc<Policy>) -> Self {
+        Self {
+            config,
+            policies: Policies { in_effect: policy, waiting: None },
+            registration: Followed::new(),
+            ca: certificates.map(ObservedCa::new),
+            settle: SettleTimer::default(),
+            trouble: None,
+            status: Status::unknown(),
+            calls: Lane::default(),
+            calling: Vec::new(),
+            called: None,
+            reads: Lane::default(),
+            is_doubted: false,
+            asked: None,
+            secret_reads: Lane::default(),
+            is_secret_doubted: false,
+            conditions: Lane::default(),
+            bundle: Lane::default(),
+            update: CaUpdate::Idle,
+        }
+    }
+
+    /// The ways in which API servers call this guard.
+    pub(super) fn callers(&self) -> Vec<Caller> {
+        let callers = |registration| callers::callers(registration, self.config.service.as_ref());
+        self.registration.there().map(callers).unwrap_or_default()
+    }
+
+    /// The interval of self-calls.
+    pub(super) fn call_interval(&self) -> std::time::Duration {
+        if self.status.ready.is_ok() { CALL_INTERVAL } else { RECALL_INTERVAL }
+    }
+
+    /// Takes the policies of this moment, and notes what has changed since.
+    pub(super) fn refresh(&mut self, policies: Policies, now: Now) {
+        self.policies = policies;
+        let Policies { in_effect, waiting } = &self.policies;
+        self.settle.observe(self.registration.seen(), in_effect, waiting.as_ref(), now);
+        let callers = self.callers();
+        if let Some(ca) = &mut self.ca {
+            ca.note_trust(&callers, now);
+        }
+    }
+
+    /// A policy that waits does not wait for a write of conditions that failed before, or hangs.
+    pub(super) fn policy_waits(&mut self) {
+        self.conditions.forget();
+    }
+
+    /// Takes a state of the registration from the watch.
+    pub(super) fn watched_registration(&mut self, registration: Option<ValidatingWebhookConfiguration>) {
+        self.is_doubted |= !self.registration.watched(registration);
+        self.succeeded();
+    }
+
+    /// Takes a state of the Secret from the watch.
+    pub(super) fn watched_secret(&mut self, secret: Option<Secret>) {
+        if let Some(ca) = &mut self.ca {
+            self.is_secret_doubted |= !ca.watched(secret);
+        }
+        self.succeeded();
+    }
+
+    /// Notes that another certificate is served: self-calls under way saw the one before.
+    pub(super) fn serves_anew(&mut self) {
+        self.calls.forget();
+        self.called = None;
+    }
+
+    /// Notes that an action begins.
+    pub(super) fn begin(&mut self, action: &Action, now: Now) -> Turn {
+        match action {
+            Action::ReadRegistration => {
+                self.is_doubted = false;
+                self.asked = Some(now.instant);
+                self.reads.begin()
+            }
+            Action::ReadSecret => {
+                self.is_secret_doubted = false;
+                self.secret_reads.begin()
+            }
+            Action::WriteConditions(_) => self.conditions.begin(),
+            Action::ReadSecretToWrite => {
+                let basis = self.registration.there().cloned().map(Box::new);
+                self.update = CaUpdate::Reading(basis);
+                self.bundle.begin()
+            }
+            Action::WriteSecret(..) => {
+                self.update = match std::mem::take(&mut self.update) {
+                    CaUpdate::Read(basis) => CaUpdate::Writing(basis),
+                    other => other,
+                };
+                self.bundle.begin()
+            }
+            Action::WriteBundle(_) => {
+                self.update = CaUpdate::Idle;
+                self.bundle.begin()
+            }
+            Action::CallOurselves(callers) => {
+                self.calling.clone_from(callers);
+                self.calls.begin()
+            }
+        }
+    }
+
+    /// Takes the result of an action.
+    pub(super) fn take(&mut self, done: Done, metrics: &Metrics, now: Now) {
+        match done {
+            Done::Called(turn, outcomes) => {
+                if self.calls.end(turn) {
+                    self.called_ourselves(outcomes, now);
+                }
+            }
+            Done::Read(turn, read) => {
+                self.reads.end(turn);
+                match read {
+                    Ok(registration) => {
+                        self.registration.read(registration);
+                        self.reads.succeeded(std::time::Duration::ZERO, now);
+                        self.succeeded();
+                    }
+                    Err(error) => {
+                        self.is_doubted = true;
+                        self.reads.failed(now);
+                        self.read_failed(&error, metrics);
+                    }
+                }
+            }
+            Done::ReadSecret(turn, read) => {
+                self.secret_reads.end(turn);
+                match (read, &mut self.ca) {
+                    (Ok(secret), Some(ca)) => {
+                        ca.read(secret);
+                        self.secret_reads.succeeded(std::time::Duration::ZERO, now);
+                    }
+                    (Ok(_), None) => {}
+                    (Err(error), _) => {
+                        self.is_secret_doubted = true;
+                        self.secret_reads.failed(now);
+                        self.read_failed(&error, metrics);
+                    }
+                }
+            }
+            Done::WroteConditions(turn, written) => self.wrote_conditions(turn, written, metrics, now),
+            Done::ReadToWrite(turn, read) => match (read, std::mem::take(&mut self.update)) {
+                (Ok(secret), CaUpdate::Reading(basis)) => {
+                    if let Some(ca) = &mut self.ca {
+                        ca.read(secret);
+                    }
+                    self.bundle.end(turn);
+                    self.update = CaUpdate::Read(basis);
+                }
+                (Ok(_), _) => self.update_ends(turn, now),
+                (Err(error), _) => self.update_failed(turn, &error, metrics, now),
+            },
+            Done::WroteSecret(turn, written) => match (written, std::mem::take(&mut self.update)) {
+                (Ok((secret, new_until)), CaUpdate::Writing(basis)) => {
+                    if let Some(ca) = &mut self.ca {
+                        ca.read(Some(secret));
+                        log_secret(&ca.config.secret, new_until);
+                    }
+                    self.bundle.end(turn);
+                    self.update = CaUpdate::Written(basis);
+                }
+                (Ok(_), _) => self.update_ends(turn, now),
+                (Err(error), _) => self.update_failed(turn, &error, metrics, now),
+            },
+            Done::WroteBundle(turn, written) => match self.wrote(written, metrics) {
+                Ok(()) => {
+                    info!(registration = self.config.registration, "put the CAs of the Secret into caBundle");
+                    self.update_ends(turn, now);
+                }
+                Err(error) => self.update_failed(turn, &error, metrics, now),
+            },
+        }
+    }
+
+    fn wrote_conditions(
+        &mut self,
+        turn: Turn,
+        written: Result<ValidatingWebhookConfiguration, RequestError>,
+        metrics: &Metrics,
+        now: Now,
+    ) {
+        if !self.conditions.end(turn) {
+            // Another write was begun meanwhile: the registration is read to find out.
+            self.is_doubted = true;
+            return;
+        }
+        match self.wrote(written, metrics) {
+            Ok(()) => {
+                let (registration, policy) = (&self.config.registration, self.policies.in_effect.name());
+                info!(registration, policy, "reconciled the conditions with the policy");
+                self.conditions.succeeded(FIRST_PAUSE, now);
+            }
+            Err(error) => self.write_failed(&error, metrics, |observed| &mut observed.conditions, now),
+        }
+    }
+
+    /// Ends an update of Secret and bundle that found nothing more to write.
+    pub(super) fn update_ends(&mut self, turn: Turn, now: Now) {
+        self.bundle.end(turn);
+        self.end_update(now);
+    }
+
+    /// The same where no action is under way.
+    pub(super) fn end_update(&mut self, now: Now) {
+        self.update = CaUpdate::Idle;
+        self.bundle.succeeded(FIRST_PAUSE, now);
+        self.succeeded();
+    }
+
+    fn update_failed(&mut self, turn: Turn, error: &RequestError, metrics: &Metrics, now: Now) {
+        self.update = CaUpdate::Idle;
+        self.bundle.end(turn);
+        self.write_failed(error, metrics, |observed| &mut observed.bundle, now);
+    }
+
+    /// Takes the registration that was written.
+    fn wrote(
+        &mut self,
+        written: Result<ValidatingWebhookConfiguration, RequestError>,
+        metrics: &Metrics,
+    ) -> Result<(), RequestError> {
+        self.registration.read(Some(written?));
+        metrics.registration_updated("success");
+        self.succeeded();
+        Ok(())
+    }
+
+    fn write_failed(
+        &mut self,
+        error: &RequestError,
+        metrics: &Metrics,
+        lane: impl Fn(&mut Self) -> &mut Lane,
+        now: Now,
+    ) {
+        if error.is_conflict() {
+            // Another replica was faster. Its write may be all there was to do.
+            debug!("another writer was first");
+            metrics.registration_updated("conflict");
+            lane(self).succeeded(FIRST_PAUSE, now);
+            self.is_doubted = true;
+            return;
+        }
+        lane(self).failed(now);
+        metrics.registration_updated("error");
+        self.failed(error, metrics);
+    }
+
+    /// A read that fails while there is trouble is neither counted nor logged again.
+    fn read_failed(&mut self, error: &RequestError, metrics: &Metrics) {
+        if self.trouble.is_none() {
+            self.failed(error, metrics);
+        }
+    }
+
+    fn succeeded(&mut self) {
+        if self.trouble.take().is_some() {
+            info!("reconciling with the API server again");
+        }
+    }
+
+    /// Counts a failure, and logs it if it is not the one before.
+    pub(super) fn failed(&mut self, error: &dyn std::error::Error, metrics: &Metrics) {
+        metrics.api_server_errors.inc();
+        let trouble = causes(error);
+        if self.trouble.as_ref() != Some(&trouble) {
+            warn!(error = trouble, "cannot reconcile with the API server; serving continues with what is in memory");
+            self.trouble = Some(trouble);
+        }
+    }
+
+    /// Takes the outcomes of a self-call, one for each caller.
+    fn called_ourselves(&mut self, outcomes: Vec<Outcome>, now: Now) {
+        let mut ready = Ok(());
+        for outcome in outcomes {
+            match outcome {
+                Outcome::Refused(problem) => {
+                    let name = &self.config.registration;
+                    ready = Err(format!("API servers that go by {name} would not trust us: {problem}"));
+                }
+                // The next call may tell. Until then readiness stays as it is.
+                Outcome::Unknown if ready.is_ok() => {
+                    let unknown = |_| "a call to ourselves was not answered yet".to_owned();
+                    ready = self.status.ready.clone().map_err(unknown);
+                }
+                // The call before this one said enough.
+                Outcome::Verified | Outcome::Unknown => {}
+            }
+        }
+        if let Some(problem) = self.ca.as_ref().and_then(ObservedCa::problem)
+            && ready.is_err()
+        {
+            ready = Err(problem.to_owned());
+        }
+        self.called = Some((now.instant, self.calling.clone()));
+        self.status.ready = ready;
+    }
+}
+
+fn log_secret(secret: &str, new_until: Option<SystemTime>) {
+    if let Some(expires) = new_until {
+        let expires = humantime::format_rfc3339_seconds(expires).to_string();
+        info!(secret, expires, "made a new CA");
+    } else {
+        info!(secret, "dropped the CAs before: no certificate in use is from them");
+    }
+}
+
+/// The error and its causes. Many errors repeat what they are made from.
+fn causes(error: &dyn std::error::Error) -> String {
+    let sources = std::iter::successors(error.source(), |error| error.source()).map(ToString::to_string);
+    let mut said = error.to_string();
+    for source in sources {
+        if !said.contains(&source) {
+            said = format!("{said}: {source}");
+        }
+    }
+    said
+}

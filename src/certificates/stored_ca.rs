@@ -292,7 +292,7 @@ mod tests {
         let short = Lifetimes { leaf: HOUR * 24 * 90, ..LIFETIMES };
         let stored = made();
         let leaf = stored.sign(&names, short, SystemTime::now()).expect("a certificate");
-        let validity = Validity::of_chain(&[leaf.certificate.clone()]).expect("a certificate");
+        let validity = Validity::of_chain(std::slice::from_ref(&leaf.certificate)).expect("a certificate");
         assert!(validity.ends() <= stored.ends());
         assert!(leaf.renewed_at < validity.ends());
         assert_eq!(leaf.ca, stored.ca());

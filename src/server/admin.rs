@@ -121,7 +121,7 @@ fn ready(state: &State) -> Response<Full<Bytes>> {
     let drift = status.drift.iter().flatten().map(|drift| format!("\nwarning: updates get past the guard: {drift}"));
     let ca = status.ca_problem.iter().map(|problem| format!("\nwarning: cannot store the CA: {problem}"));
     let file = state.policy_problem().into_iter().map(|reason| {
-        format!("\nwarning: the policy file is invalid, and the previous policy stays in effect: {reason}")
+        format!("\nwarning: the policy file cannot be used, and the policy before stays in effect: {reason}")
     });
     text(StatusCode::OK, std::iter::once(ok).chain(drift).chain(ca).chain(file).collect::<String>())
 }

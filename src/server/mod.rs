@@ -148,6 +148,11 @@ pub async fn bind(config: Config) -> Result<Bound, ServerError> {
         TlsSource::Files { controller, .. } => (controller.clone(), None),
         TlsSource::Managed { controller, certificates, .. } => (Some(controller.clone()), Some(certificates.clone())),
     };
+    // What the user gave is read before the API server is looked for.
+    let client_ca = match &config.tls {
+        TlsSource::Managed { client_ca: Some(file), .. } => Some(ClientCaReloader::start(file.clone())?),
+        _ => None,
+    };
     let writes_conditions = controller.as_ref().is_some_and(|controller| controller.settle.is_some());
     let reconciler = match controller {
         Some(controller) => Some(Reconciler::new(controller, certificates, Arc::clone(&handover)).await?),
@@ -159,9 +164,7 @@ pub async fn bind(config: Config) -> Result<Bound, ServerError> {
             let (reloader, identity) = TlsReloader::start(files, own)?;
             (IdentitySource::Files(reloader), Some(identity))
         }
-        TlsSource::Managed { client_ca, .. } => {
-            (IdentitySource::Managed(client_ca.map(ClientCaReloader::start).transpose()?), None)
-        }
+        TlsSource::Managed { .. } => (IdentitySource::Managed(client_ca), None),
     };
     let (listener, address) = listen("--listen", config.listen).await?;
     let (admin_listener, admin_address) = listen("--admin-listen", config.admin_listen).await?;

@@ -95,7 +95,7 @@ fn replaces_the_policy_under_load_without_a_failed_update(clusters: &Clusters) {
     });
     rotated.await_reloads("refused", 0);
     let log = rotated.guard.log().expect("the guard has a log");
-    assert_eq!(log.matches("the policy file changed and is in force").count(), 3, "{log}");
+    assert_eq!(log.matches("the policy file changed and is in effect").count(), 3, "{log}");
 }
 
 fn keeps_the_policy_where_the_new_one_is_bad(clusters: &Clusters) {

@@ -129,7 +129,7 @@ fn takes_a_new_policy_from_a_mounted_config_map_again_and_again() {
         await_policy(&guard, name);
         assert_eq!(told(&open.ask(&of_all()).body), under(name));
         assert_eq!(ask(&guard), under(name));
-        let line = guard.await_log(&format!("the policy file changed and is in force policy=\"{name}\""));
+        let line = guard.await_log(&format!("the policy file changed and is in effect policy=\"{name}\""));
         assert!(line.contains("file=policy/policy.yaml"), "{line}");
     }
     assert_eq!(guard.metric(REFUSED).to_string(), "0");
@@ -186,7 +186,7 @@ fn tells_two_files_of_one_name_apart() {
     guard.await_metric(SUCCESS, 1.0);
     assert_ne!(digest(&other), digest(&only("a")));
     guard.await_metric(&policy_info("a", &other), 1.0);
-    let line = guard.await_log("the policy file changed and is in force");
+    let line = guard.await_log("the policy file changed and is in effect");
     assert!(line.contains(&format!("policy=\"a\" digest=\"{}\"", digest(&other))), "{line}");
     assert_eq!(guard.admin("/readyz"), (200, format!("ok\npolicy a, digest {}\n", digest(&other))));
     let answer: Value = serde_json::from_str(&Client::to(&guard).ask(&of_all()).body).expect("a review");
@@ -203,7 +203,7 @@ fn warns_on_readyz_while_the_file_cannot_be_used() {
     guard.await_metric(REFUSED, 1.0);
     eventually("it warns", || guard.admin("/readyz").1 != ok);
     let (code, said) = guard.admin("/readyz");
-    let warning = "warning: the policy file cannot be used, and the policy before stays in force: policy/policy.yaml: \
+    let warning = "warning: the policy file cannot be used, and the policy before stays in effect: policy/policy.yaml: \
                    line 5, column 1: there is no key mutableField";
     assert_eq!(code, 200, "to take the replica away would help nobody");
     assert!(said.starts_with(&ok) && said.contains(warning), "{said}");

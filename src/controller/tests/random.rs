@@ -92,9 +92,9 @@ impl Cluster {
         cluster
     }
 
-    fn next_version(&mut self) -> Option<String> {
+    fn next_version(&mut self) -> String {
         self.version += 1;
-        Some(self.version.to_string())
+        self.version.to_string()
     }
 
     fn bundle(&self) -> Vec<u8> {
@@ -165,7 +165,7 @@ impl Cluster {
         for (at, webhook) in self.registration.webhooks.iter_mut().flatten().enumerate() {
             webhook.match_conditions = conditions(at);
         }
-        self.registration.metadata.resource_version = self.next_version();
+        self.registration.metadata.resource_version = Some(self.next_version());
     }
 
     fn reconcile(&mut self, at: usize) {
@@ -237,7 +237,7 @@ impl Cluster {
                 self.had_bundle |= written.is_ok();
                 Done::WroteBundle(turn, written)
             }
-            Action::WriteSecret(next, version) => Done::WroteSecret(turn, self.write_secret(next, version.as_ref())),
+            Action::WriteSecret(next, version) => Done::WroteSecret(turn, self.write_secret(&next, version.as_ref())),
             Action::CallOurselves(callers) => Done::Called(turn, vec![Outcome::Verified; callers.len()]),
         };
         self.replicas[at].take(done, self.now);
@@ -245,14 +245,14 @@ impl Cluster {
 
     fn write_secret(
         &mut self,
-        next: NextCa,
+        next: &NextCa,
         version: Option<&String>,
     ) -> Result<(Secret, Option<std::time::SystemTime>), crate::controller::executor::RequestError> {
         if version != self.secret.metadata.resource_version.as_ref() {
             return Err(refused(409));
         }
         let made = |before: Option<&StoredCa>| StoredCa::new(before, LIFETIMES, self.now.wall).expect("a CA");
-        let stored = match &next {
+        let stored = match next {
             NextCa::First(before) => made(before.as_ref()),
             NextCa::After(before) => made(Some(before)),
             NextCa::Alone(stored) => stored.alone(),
@@ -262,7 +262,7 @@ impl Cluster {
             assert!(held.is_superset(&certificates(served.as_bytes())), "dropped a CA that a served certificate needs");
         }
         self.secret = secret(Some(&stored));
-        self.secret.metadata.resource_version = self.next_version();
+        self.secret.metadata.resource_version = Some(self.next_version());
         self.stored = Some(stored);
         Ok((self.secret.clone(), None))
     }
@@ -289,7 +289,7 @@ impl Cluster {
                 webhook.match_conditions = Some(conditions.collect::<Vec<_>>()).filter(|list| !list.is_empty());
             }
         }
-        self.registration.metadata.resource_version = self.next_version();
+        self.registration.metadata.resource_version = Some(self.next_version());
         Ok(self.registration.clone())
     }
 }
@@ -303,7 +303,7 @@ fn loosens(patch: &Value, before: Option<&[Option<Vec<MatchCondition>>]>) -> boo
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// No sequence of observations and failures has a replica serve a certificate that API servers do not trust, drop a CA that
     /// a served certificate needs, or loosen conditions before the settle period.

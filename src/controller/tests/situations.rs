@@ -281,7 +281,7 @@ fn conditions_are_tightened_at_once_and_loosened_after_the_settle_period() {
     replica.take(Done::WroteConditions(turn, Ok(versioned(tight, 3))), now);
     assert!(replica.reconcile(now.after(MOMENT)).is_empty());
     assert_eq!(replica.observed.status.drift, Some(Vec::new()));
-    let begun = replica.reconcile(now.after(SETTLE - MOMENT));
+    let begun = replica.reconcile(now.after(SETTLE.saturating_sub(MOMENT)));
     assert!(!begun.contains(&"write the conditions"), "{begun:?}");
     assert!(replica.reconcile(now.after(SETTLE + MOMENT)).contains(&"write the conditions"));
 }

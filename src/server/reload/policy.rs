@@ -61,7 +61,7 @@ impl PolicyReloader {
                     let (policy, digest) = (policy.name(), policy.digest());
                     warn!(
                         reason,
-                        policy, digest, "the policy file changed and is invalid; the previous policy stays in effect"
+                        policy, digest, "the policy file changed and cannot be used; the policy before stays in effect"
                     );
                     state.set_policy_problem(Some(reason));
                 }

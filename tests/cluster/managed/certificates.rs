@@ -210,7 +210,7 @@ fn says_what_is_wrong_with_the_secret(clusters: &Clusters) {
     let said = until_ready_says(&late, "Secret guard-ca: ca.key");
     assert!(said.starts_with("HTTP/1.1 503") && said.contains("empty its data, and a new CA is made"), "{said}");
     assert_eq!(home.secret()["ca.key"], key);
-    let said = until_ready_says(&guard, "warning: the CA is not kept: Secret guard-ca: ca.key");
+    let said = until_ready_says(&guard, "warning: cannot store the CA: Secret guard-ca: ca.key");
     assert!(said.starts_with("HTTP/1.1 200"), "{said}");
     until_metric(&guard, "ca_kept", 0);
     home.call(&guard, &home.bundle()).expect("what is in memory goes on serving");
@@ -291,7 +291,7 @@ fn goes_on_serving_without_the_api_server(clusters: &Clusters) {
     let is_back = || Ok(home.registration()["webhooks"][0]["clientConfig"]["caBundle"].is_string().then_some(()));
     until("the bundle", is_back).expect("it goes on where it was");
     assert_eq!(home.bundle(), bundle);
-    assert!(guard.log().expect("a log").contains("the cluster is looked after again"));
+    assert!(guard.log().expect("a log").contains("reconciling with the API server again"));
 }
 
 fn stays_ready_while_the_registration_is_gone(clusters: &Clusters) {

@@ -125,7 +125,7 @@ fn tells_that_the_registration_does_not_fit_and_leaves_it(clusters: &Clusters) {
     assert!(said.contains(warning), "{said}");
     until_metric(&guard, "registration_fits", 0);
     assert_eq!(kept.conditions().len(), 4, "it is nobody's business here to mend it");
-    assert!(guard.log().expect("a log").contains("the registration does not fit the policy"));
+    assert!(guard.log().expect("a log").contains("the registration does not match the policy"));
 
     // `kubectl apply` would leave it: it takes away nothing that it did not bring.
     kept.home.tamper(&json!([{"op": "remove", "path": "/webhooks/0/matchConditions/3"}]));

@@ -1,11 +1,6 @@
 //! Runs actions beside each other, each with its own deadline: one that hangs delays no other.
 
-use std::{
-    net::SocketAddr,
-    panic::resume_unwind,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{net::SocketAddr, panic::resume_unwind, sync::Arc, time::SystemTime};
 
 use k8s_openapi::api::{admissionregistration::v1::ValidatingWebhookConfiguration, core::v1::Secret};
 use kube::{
@@ -17,47 +12,13 @@ use serde_json::Value;
 use tokio::{task::JoinSet, time::timeout};
 
 use super::{
+    action::{Action, DEADLINE, Done, RequestError},
     ca::NextCa,
     callers::Caller,
     lane::Turn,
-    patch,
-    plan::Action,
-    self_call::{self, Outcome},
+    patch, self_call,
 };
-use crate::certificates::{CertificateError, Lifetimes, OwnClient, StoredCa};
-
-/// The deadline of one read or write.
-const DEADLINE: Duration = Duration::from_secs(10);
-
-/// Why reading or writing failed this time.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum RequestError {
-    #[error("the API server says: {0}")]
-    Api(#[from] kube::Error),
-    #[error(transparent)]
-    Certificate(#[from] CertificateError),
-    #[error("the API server did not answer within {}", humantime::format_duration(DEADLINE))]
-    TooSlow,
-}
-
-impl RequestError {
-    /// True if another writer was first.
-    pub(super) fn is_conflict(&self) -> bool {
-        matches!(self, Self::Api(kube::Error::Api(status)) if status.code == 409)
-    }
-}
-
-/// The result of an action, with the number of its turn.
-pub(super) enum Done {
-    Called(Turn, Vec<Outcome>),
-    Read(Turn, Result<Option<ValidatingWebhookConfiguration>, RequestError>),
-    ReadSecret(Turn, Result<Option<Secret>, RequestError>),
-    WroteConditions(Turn, Result<ValidatingWebhookConfiguration, RequestError>),
-    ReadToWrite(Turn, Result<Option<Secret>, RequestError>),
-    /// The Secret, and the end of its CA where that is a new one.
-    WroteSecret(Turn, Result<(Secret, Option<SystemTime>), RequestError>),
-    WroteBundle(Turn, Result<ValidatingWebhookConfiguration, RequestError>),
-}
+use crate::certificates::{Lifetimes, OwnClient, StoredCa};
 
 /// A Secret of the API server, and the lifetimes of what is in it.
 pub(super) struct SecretApi {

@@ -13,6 +13,7 @@
 //! There is no leader. Every replica does the same; each write is made over the version it was decided on, and a replica that
 //! comes too late reads again. Everything that serving needs is in memory, so an API server that is away changes nothing.
 
+mod action;
 mod ca;
 mod callers;
 mod config;

@@ -1,27 +1,32 @@
 //! Everything that was observed, as values. Events change it, and [`plan`](super::plan) reads it.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use k8s_openapi::api::{admissionregistration::v1::ValidatingWebhookConfiguration, core::v1::Secret};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::{
+    action::{Action, Done, RequestError},
     ca::ObservedCa,
     callers::{self, Caller},
     config::{Config, ManagedCertificates},
-    executor::{Done, RequestError},
     followed::Followed,
     lane::{FIRST_PAUSE, Lane, Turn},
     metrics::Metrics,
     now::Now,
-    plan::{Action, CALL_INTERVAL, RECALL_INTERVAL},
     self_call::Outcome,
     settle::SettleTimer,
     status::Status,
 };
 use crate::policy::Policy;
 
+/// The intervals of self-calls: of a guard that is ready, and of one that is not.
+pub(super) const CALL_INTERVAL: Duration = Duration::from_secs(10);
+pub(super) const RECALL_INTERVAL: Duration = Duration::from_millis(500);
 /// The most failures that are logged of one outage.
 const MOST_LOGGED: usize = 4;
 
@@ -117,7 +122,7 @@ impl Observed {
     }
 
     /// The interval of self-calls.
-    pub(super) fn call_interval(&self) -> std::time::Duration {
+    pub(super) fn call_interval(&self) -> Duration {
         if self.status.ready.is_ok() { CALL_INTERVAL } else { RECALL_INTERVAL }
     }
 
@@ -206,7 +211,7 @@ impl Observed {
                 match read {
                     Ok(registration) => {
                         self.registration.read(registration);
-                        self.reads.succeeded(std::time::Duration::ZERO, now);
+                        self.reads.succeeded(Duration::ZERO, now);
                         self.succeeded();
                     }
                     Err(error) => {
@@ -221,7 +226,7 @@ impl Observed {
                 match (read, &mut self.ca) {
                     (Ok(secret), Some(ca)) => {
                         ca.read(secret);
-                        self.secret_reads.succeeded(std::time::Duration::ZERO, now);
+                        self.secret_reads.succeeded(Duration::ZERO, now);
                     }
                     (Ok(_), None) => {}
                     (Err(error), _) => {

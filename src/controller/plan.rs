@@ -7,40 +7,20 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{
-    ca::{NextCa, ObservedCa},
+    action::Action,
+    ca::ObservedCa,
     callers::{self, Caller},
     followed::Seen,
     lane::Lane,
     now::Now,
-    observed::{CaUpdate, Observed},
+    observed::{CALL_INTERVAL, CaUpdate, Observed},
     patch::{self, Conditions, Wanted},
     status::Status,
 };
 use crate::{certificates::StoredCa, policy::Policy, registration::drift};
 
-/// The intervals of self-calls: of a guard that is ready, and of one that is not.
-pub(super) const CALL_INTERVAL: Duration = Duration::from_secs(10);
-pub(super) const RECALL_INTERVAL: Duration = Duration::from_millis(500);
 /// The time within which API servers act on what was written: they learn of it by watches of their own.
 pub(super) const TAKES_EFFECT: Duration = Duration::from_secs(2);
-
-/// An action that takes time. Actions run beside each other, each with its own deadline.
-pub(super) enum Action {
-    /// Reads the registration: a watched state may be old, or the end of trouble has to be found out.
-    ReadRegistration,
-    /// Reads the Secret: a watched state may be old.
-    ReadSecret,
-    /// Writes the conditions, by a strategic merge patch over the version that it was made from.
-    WriteConditions(Value),
-    /// Reads the Secret, to write it and the bundle.
-    ReadSecretToWrite,
-    /// Makes the next CA and writes it into the Secret, over this resource version.
-    WriteSecret(NextCa, Option<String>),
-    /// Writes the bundle, like the conditions.
-    WriteBundle(Value),
-    /// Calls the guard as each of these callers would.
-    CallOurselves(Vec<Caller>),
-}
 
 /// The next steps.
 pub(super) struct Plan {

@@ -3,13 +3,12 @@
 use std::borrow::Cow;
 
 use json_patch::PatchOperation;
-use serde::{Deserialize, Serialize};
 use serde_json::{
     Value, json,
     value::{RawValue, to_raw_value},
 };
 
-use super::file::Operation;
+use super::words::{Expectation, Operation};
 use crate::{
     documents::{
         Identity,
@@ -17,40 +16,6 @@ use crate::{
     },
     policy::Policy,
 };
-
-/// What a case expects, and what became of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Verdict {
-    /// Nothing was changed that may not be, or the policy is not about the resource.
-    Allowed,
-    /// Something was, and the update is denied.
-    Denied,
-    /// Something was, and the update is allowed with a warning for each field.
-    Warned,
-    /// Something was, and the update is allowed; only the audit log says so.
-    Audited,
-    /// There was no review that could be decided.
-    BadRequest,
-}
-
-impl Verdict {
-    /// As suites write it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Allowed => "Allowed",
-            Self::Denied => "Denied",
-            Self::Warned => "Warned",
-            Self::Audited => "Audited",
-            Self::BadRequest => "BadRequest",
-        }
-    }
-
-    /// Whether it comes with fields.
-    pub(super) fn has_fields(self) -> bool {
-        matches!(self, Self::Denied | Self::Warned | Self::Audited)
-    }
-}
 
 /// A case: what somebody does to the base, and what should become of it.
 #[derive(Debug)]
@@ -60,7 +25,7 @@ pub struct Case {
     /// Line and column of the case in its file.
     pub at: Option<(u64, u64)>,
     /// What should come of it.
-    pub expected: Verdict,
+    pub expected: Expectation,
     /// The fields that should be violated, sorted.
     pub fields: Vec<String>,
     pub(super) edit: Edit,

@@ -6,7 +6,10 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use serde_saphyr::Spanned;
 
-use super::{case::Verdict, load::Suite, problem::Problem};
+use super::{
+    problem::Problem,
+    words::{Expectation, Operation},
+};
 use crate::{
     documents::{self, DocumentError},
     policy::Policy,
@@ -40,30 +43,8 @@ pub(super) struct CaseFile {
     pub(super) groups: Option<Spanned<Vec<String>>>,
     pub(super) subresource: Option<Spanned<String>>,
     pub(super) operation: Option<Spanned<Operation>>,
-    pub(super) expect: Verdict,
+    pub(super) expect: Expectation,
     pub(super) fields: Option<Spanned<Vec<Spanned<String>>>>,
-}
-
-/// What is done to the object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub(super) enum Operation {
-    Create,
-    #[default]
-    Update,
-    Delete,
-    Connect,
-}
-
-impl Operation {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Create => "CREATE",
-            Self::Update => "UPDATE",
-            Self::Delete => "DELETE",
-            Self::Connect => "CONNECT",
-        }
-    }
 }
 
 /// How alike two words are that one is a slip of the other.
@@ -93,11 +74,15 @@ impl Head {
     }
 }
 
-/// The suites of a file, and what is wrong with others.
+/// The suites of a file, as `load` makes them, and what is wrong with others.
 ///
 /// A file that was `named` must hold nothing but suites; in one that was come across in a folder, other documents are
 /// passed over.
-pub(super) fn read(path: &Path, named: bool) -> (Vec<Suite>, Vec<Problem>) {
+pub(super) fn read<S>(
+    path: &Path,
+    named: bool,
+    load: impl Fn(&Path, String, SuiteFile) -> Result<S, Vec<Problem>>,
+) -> (Vec<S>, Vec<Problem>) {
     let of_file = |error: &DocumentError| Problem::of_file(&path.display().to_string(), error);
     let (file, bytes) = match documents::bytes(path) {
         Ok(read) => read,
@@ -118,7 +103,7 @@ pub(super) fn read(path: &Path, named: bool) -> (Vec<Suite>, Vec<Problem>) {
     }
     for (at, chunk) in chunks.iter().enumerate() {
         let name = if chunks.len() == 1 { file.clone() } else { format!("{file}#{}", at + 1) };
-        match document(&file, chunk, named).map(|parsed| parsed.map(|parsed| Suite::load(path, name, parsed))) {
+        match document(&file, chunk, named).map(|parsed| parsed.map(|parsed| load(path, name, parsed))) {
             Ok(None) => {}
             Ok(Some(Ok(suite))) => suites.push(suite),
             Ok(Some(Err(found))) => problems.extend(found),

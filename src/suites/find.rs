@@ -98,7 +98,7 @@ impl Search {
     fn file(&mut self, path: &Path, named: bool) {
         let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         if self.seen.insert(real) {
-            let (suites, problems) = file::read(path, named);
+            let (suites, problems) = file::read(path, named, Suite::load);
             self.found.suites.extend(suites);
             self.found.problems.extend(problems);
         }

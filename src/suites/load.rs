@@ -12,8 +12,9 @@ use serde_saphyr::{Location, Spanned};
 
 use super::{
     case::{Base, Case, CaseError, Edit},
-    file::{CaseFile, Operation, SuiteFile},
+    file::{CaseFile, SuiteFile},
     problem::{Problem, place},
+    words::Operation,
 };
 use crate::{
     documents::Document,

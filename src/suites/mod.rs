@@ -18,9 +18,10 @@ mod load;
 mod problem;
 mod report;
 mod run;
+mod words;
 
 pub use self::{
-    case::{Case, Verdict},
+    case::Case,
     coverage::{Coverage, Gap},
     find::{Found, find},
     init::{InitError, init},
@@ -28,4 +29,5 @@ pub use self::{
     problem::Problem,
     report::{Styles, json, junit, tap, text, visible},
     run::{Actual, CaseReport, Run, Selection, SuiteReport},
+    words::Expectation,
 };

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::{
-    case::{Case, CaseError, Verdict},
+    case::{Case, CaseError},
     find::Found,
     load::Suite,
     problem::Problem,
+    words::Expectation,
 };
 use crate::{
     admission::{self, Outcome},
@@ -70,7 +71,7 @@ pub struct CaseReport<'s> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actual {
     /// What became of the request.
-    pub verdict: Verdict,
+    pub verdict: Expectation,
     /// The fields that are violated, sorted.
     pub fields: Vec<String>,
     /// Why the policy has nothing to say, or what is bad about the request.
@@ -193,26 +194,26 @@ impl Actual {
         let answer = match admission::answer(review.as_bytes(), policy) {
             Ok(answer) => answer,
             // HTTP 400, and no review to answer with.
-            Err(error) => return Self { detail: Some(error.to_string()), ..plain(Verdict::BadRequest) },
+            Err(error) => return Self { detail: Some(error.to_string()), ..plain(Expectation::BadRequest) },
         };
         match answer.decision.outcome {
-            Outcome::Allowed => plain(Verdict::Allowed),
+            Outcome::Allowed => plain(Expectation::Allowed),
             Outcome::NotApplicable => {
                 let resource = Subject::of(review).resource();
                 let detail = Some(format!("the policy {} is not about {resource}", policy.name()));
-                Self { detail, applicable: false, ..plain(Verdict::Allowed) }
+                Self { detail, applicable: false, ..plain(Expectation::Allowed) }
             }
             Outcome::BadRequest => {
                 let detail = answer.response.status.and_then(|status| status.message);
-                Self { detail, ..plain(Verdict::BadRequest) }
+                Self { detail, ..plain(Expectation::BadRequest) }
             }
             outcome @ (Outcome::Denied | Outcome::Tolerated) => {
                 let verdict = if outcome == Outcome::Denied {
-                    Verdict::Denied
+                    Expectation::Denied
                 } else if policy.actions.contains(&ValidationAction::Warn) {
-                    Verdict::Warned
+                    Expectation::Warned
                 } else {
-                    Verdict::Audited
+                    Expectation::Audited
                 };
                 let fields = answer.decision.violations.first.into_iter().map(|violation| violation.path).collect();
                 Self { fields, ..plain(verdict) }

@@ -16,7 +16,13 @@ use tokio::time::Instant;
 use super::scene::{HOUR, LIFETIMES, Replica, SETTLE, conditions_of, policy, refused, registration, secret, service};
 use crate::{
     certificates::StoredCa,
-    controller::{ca::NextCa, executor::Done, now::Now, patch::certificates, plan::Action, self_call::Outcome},
+    controller::{
+        action::{Action, Done, RequestError},
+        ca::NextCa,
+        now::Now,
+        patch::certificates,
+        self_call::Outcome,
+    },
 };
 
 /// An event of the cluster.
@@ -247,7 +253,7 @@ impl Cluster {
         &mut self,
         next: &NextCa,
         version: Option<&String>,
-    ) -> Result<(Secret, Option<std::time::SystemTime>), crate::controller::executor::RequestError> {
+    ) -> Result<(Secret, Option<std::time::SystemTime>), RequestError> {
         if version != self.secret.metadata.resource_version.as_ref() {
             return Err(refused(409));
         }
@@ -268,10 +274,7 @@ impl Cluster {
     }
 
     /// Applies a strategic merge patch, as far as the controller writes one.
-    fn write(
-        &mut self,
-        patch: &Value,
-    ) -> Result<ValidatingWebhookConfiguration, crate::controller::executor::RequestError> {
+    fn write(&mut self, patch: &Value) -> Result<ValidatingWebhookConfiguration, RequestError> {
         if patch["metadata"]["resourceVersion"].as_str() != self.registration.metadata.resource_version.as_deref() {
             return Err(refused(409));
         }

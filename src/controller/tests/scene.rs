@@ -13,11 +13,11 @@ use crate::{
     certificates::{Lifetimes, Names, StoredCa},
     controller::{
         Config, ManagedCertificates, Metrics,
-        executor::{Done, RequestError},
+        action::{Action, Done, RequestError},
         lane::Turn,
         now::Now,
         observed::{Observed, Policies},
-        plan::{Action, Plan, plan},
+        plan::{Plan, plan},
         self_call::Outcome,
     },
     policy::Policy,

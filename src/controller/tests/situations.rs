@@ -8,10 +8,11 @@ use super::scene::{HOUR, LIFETIMES, Replica, SETTLE, policy, refused, registrati
 use crate::{
     certificates::StoredCa,
     controller::{
+        action::{Action, Done},
         ca::OVERLAP,
-        executor::Done,
         now::Now,
-        plan::{Action, CALL_INTERVAL, TAKES_EFFECT},
+        observed::CALL_INTERVAL,
+        plan::TAKES_EFFECT,
         self_call::Outcome,
     },
 };

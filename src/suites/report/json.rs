@@ -5,10 +5,10 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use crate::suites::{
-    case::Verdict,
     coverage::Coverage,
     problem::Problem,
     run::{CaseReport, Run, SuiteReport},
+    words::Expectation,
 };
 
 #[derive(Serialize)]
@@ -66,7 +66,7 @@ enum Result {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Side<'r> {
-    outcome: Verdict,
+    outcome: Expectation,
     fields: &'r [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     applicable: Option<bool>,

@@ -1,0 +1,59 @@
+//! The words of a suite: what is done to an object, and what becomes of it.
+
+use serde::{Deserialize, Serialize};
+
+/// The verdict that a case expects, or that the policy gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Expectation {
+    /// Nothing was changed that may not be, or the policy is not about the resource.
+    Allowed,
+    /// Something was, and the update is denied.
+    Denied,
+    /// Something was, and the update is allowed with a warning for each field.
+    Warned,
+    /// Something was, and the update is allowed; only the audit log says so.
+    Audited,
+    /// There was no review that could be decided.
+    BadRequest,
+}
+
+impl Expectation {
+    /// As suites write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Allowed => "Allowed",
+            Self::Denied => "Denied",
+            Self::Warned => "Warned",
+            Self::Audited => "Audited",
+            Self::BadRequest => "BadRequest",
+        }
+    }
+
+    /// Whether it comes with fields.
+    pub(super) fn has_fields(self) -> bool {
+        matches!(self, Self::Denied | Self::Warned | Self::Audited)
+    }
+}
+
+/// What is done to the object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub(super) enum Operation {
+    Create,
+    #[default]
+    Update,
+    Delete,
+    Connect,
+}
+
+impl Operation {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Create => "CREATE",
+            Self::Update => "UPDATE",
+            Self::Delete => "DELETE",
+            Self::Connect => "CONNECT",
+        }
+    }
+}

@@ -4,18 +4,24 @@ use std::{
     collections::BTreeMap,
     io,
     net::Ipv4Addr,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use serde_json::{Value, json};
+use support::{
+    control_plane::{ADMIN, ControlPlane},
+    example_job, http, metrics,
+    programs::Programs,
+    session::Session,
+    until,
+};
 use tokio::runtime::Runtime;
 
 use crate::{
     api::{Api, Refusal},
     handshakes,
-    harness::{ADMIN, ControlPlane, Programs, Session, example_job, until},
-    kubelet::{self, Kubelet, Machine},
+    kubelet::{Kubelet, Machine},
     load::CLIENTS,
     namespace,
     overlay::{Installation, Overlay, Pace, REPLICAS},
@@ -115,7 +121,7 @@ impl Arena {
         let machine = Machine {
             api: api.clone(),
             session: Arc::clone(&session),
-            program: PathBuf::from(env!("CARGO_BIN_EXE_pytorchjob-guard")),
+            program: support::guard::path().to_owned(),
             api_server: plane.address(),
             namespace: GUARD.to_owned(),
             nodes,
@@ -248,21 +254,10 @@ impl Arena {
 
     /// A metric of each pod that tells it, named with its labels and without the prefix.
     pub(crate) fn metric(&self, name: &str) -> BTreeMap<String, Option<f64>> {
-        let value = |page: &str| {
-            page.lines().find_map(|line| {
-                let rest = line.strip_prefix("pytorchjob_guard_")?;
-                // A policy's name is enough, whatever its digest.
-                let rest = match name.strip_suffix('}') {
-                    Some(labels) if name.starts_with("policy_info") => rest.strip_prefix(labels)?.split_once('}')?.1,
-                    _ => rest.strip_prefix(name)?,
-                };
-                rest.strip_prefix(' ')?.parse().ok()
-            })
-        };
         let pods = self.kubelet.pods().into_iter();
         pods.map(|(pod, address)| {
-            let page = self.runtime.block_on(kubelet::get(address, ADMIN_PORT, "/metrics"));
-            (pod, page.ok().and_then(|(_, page)| value(&page)))
+            let page = http::get((address, ADMIN_PORT).into(), "/metrics");
+            (pod, page.ok().and_then(|page| metrics::value(&page.body, name)))
         })
         .collect()
     }

@@ -1,9 +1,10 @@
 //! A replica that ends without a word.
 
+use support::until;
+
 use crate::{
     api::Refusal,
     arena::{Arena, Arenas},
-    harness::until,
     load::Load,
     overlay::{Overlay, REPLICAS},
     tests,

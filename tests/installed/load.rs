@@ -12,12 +12,12 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use support::{control_plane::PERSON, until};
 use tokio::task::JoinSet;
 
 use crate::{
     api::{Api, Refusal},
     arena::{Arena, job_path},
-    harness::{PERSON, until},
 };
 
 /// How many clients label jobs, each its own.

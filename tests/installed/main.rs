@@ -4,16 +4,10 @@
 mod api;
 mod arena;
 mod handshakes;
-#[allow(dead_code, unused_imports, reason = "the cluster tests need more of it")]
-#[path = "../cluster/harness/mod.rs"]
-mod harness;
 mod kubelet;
 mod load;
 mod namespace;
 mod overlay;
-#[allow(dead_code, reason = "other tests need more of it")]
-#[path = "../docs/mod.rs"]
-mod pages;
 
 mod killed;
 mod operations;
@@ -26,8 +20,9 @@ mod uninstall;
 use std::{env, process::ExitCode, sync::Arc};
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use support::programs::Programs;
 
-use crate::{arena::Arenas, harness::Programs, overlay::Overlay};
+use crate::{arena::Arenas, overlay::Overlay};
 
 /// A test: its name, and what it does under an overlay.
 type Test = (&'static str, fn(&Arenas, Overlay));

@@ -6,11 +6,14 @@ use std::{
     process::Command,
 };
 
+use support::{
+    pages::{Page, pages, path_with},
+    programs::{Programs, helm},
+};
+
 use crate::{
     arena::{Arena, Arenas},
-    harness::{Programs, helm},
     overlay::Overlay,
-    pages::{Page, pages, path_with},
     tests,
 };
 
@@ -26,7 +29,7 @@ fn prepared(arena: &Arena, name: &str) -> (PathBuf, impl Fn(&mut Command)) {
     let programs = Programs::find_or_build().expect("a control plane");
     let helm = helm().expect("Helm");
     let of = |program: &Path| program.parent().expect("a folder").to_owned();
-    let guard = of(Path::new(env!("CARGO_BIN_EXE_pytorchjob-guard")));
+    let guard = of(support::guard::path());
     let path = path_with(&[&guard, &of(&programs.kubectl), &of(&helm)]);
     let (kubeconfig, home) = (arena.plane.kubeconfig(), folder.clone());
     (folder, move |command: &mut Command| {
@@ -53,7 +56,7 @@ fn the_readme_installs_it(arenas: &Arenas, overlay: Overlay) {
         way.run(&folder, &prepare);
         arena.await_pods(SHIPPED);
         arena.await_policy("training-operator");
-        let (gone, said) = crate::pages::shell(take_away, &folder, &prepare);
+        let (gone, said) = support::pages::shell(take_away, &folder, &prepare);
         assert!(gone, "{said}");
         arena.await_pods(0);
     }

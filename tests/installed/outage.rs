@@ -3,11 +3,11 @@
 use std::time::Instant;
 
 use serde_json::json;
+use support::until;
 
 use crate::{
     api::Refusal,
     arena::{Arena, Arenas, GUARD, job_path},
-    harness::until,
     load::{FORBIDDEN, Ledger, Load},
     overlay::Overlay,
     tests,

@@ -9,12 +9,12 @@ use std::{
 };
 
 use serde_json::json;
+use support::{control_plane::PERSON, until};
 use tokio::task::JoinHandle;
 
 use crate::{
     api::{Api, Refusal},
     arena::{Arena, Arenas},
-    harness::{PERSON, until},
     load::Load,
     overlay::{Overlay, Pace},
     tests,

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use support::until;
+
 use crate::{
     arena::{Arena, Arenas},
     handshakes,
-    harness::until,
     load::Load,
     overlay::{Overlay, Pace},
     tests,

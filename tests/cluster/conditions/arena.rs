@@ -16,12 +16,17 @@ use pytorchjob_guard::{
     registration::{Address, Registration, admission_policy},
 };
 use serde_json::{Value, json};
+use support::{
+    control_plane::{ADMIN, ControlPlane},
+    free_address,
+    guard::{Guard, Start, make_certificates},
+    programs::Programs,
+    session::{Process, Session},
+    until,
+};
 use tokio::{net::TcpStream, runtime::Runtime};
 
-use crate::{
-    cluster::{GUARD, HERE},
-    harness::{ADMIN, ControlPlane, Guard, Process, Programs, Session, free_address, make_certificates, until},
-};
+use crate::cluster::HERE;
 
 /// Who updates: a person, the garbage collector by both of its names, Kueue, and a controller that is in a group.
 pub(crate) const USERS: [&str; 5] = [
@@ -132,8 +137,8 @@ impl Arena {
         let session = Session::start()?;
         let plane = ControlPlane::boot(&session, &programs, crd)?;
         let certs = session.folder().join("certs");
-        make_certificates(Path::new(GUARD), &certs)?;
-        let mut proxy = session.spawn(
+        make_certificates(&certs)?;
+        let proxy = session.spawn(
             session.folder().join("proxy.log"),
             // It refuses nothing by its path or method.
             plane.kubectl(ADMIN).args(["proxy", "--port=0", "--reject-paths=^$", "--reject-methods=^$"]),
@@ -151,7 +156,7 @@ impl Arena {
                 arena.create_jobs(&namespace(policy, judge), jobs)?;
             }
             let guard = arena.guard(policy)?;
-            arena.register(policy, guard.address.port())?;
+            arena.register(policy, guard.address().port())?;
             arena.guards.push(guard);
         }
         for policy in POLICIES {
@@ -164,7 +169,7 @@ impl Arena {
 
     fn guard(&self, policy: &str) -> io::Result<Guard> {
         let policy = policy_argument(policy);
-        Guard::start(&self.session, Path::new(GUARD), &self.certs, free_address()?, &policy)
+        Start::within(&self.session).args(&["--policy", &policy]).certs(&self.certs).listen(free_address()?).try_serve()
     }
 
     /// Everybody may do everything: here it is admission that says no.

@@ -5,11 +5,9 @@ use hyper::Method;
 use serde_json::{Map, Value, json};
 
 use super::arena::{Answer, Arena, INVOLVED, Judge, USERS, namespace};
-use crate::{
-    cluster::Clusters,
-    harness::{example_job, until},
-    tests,
-};
+use support::{example_job, until};
+
+use crate::{cluster::Clusters, tests};
 
 tests![
     a_hostile_job_can_be_labelled_and_deleted,

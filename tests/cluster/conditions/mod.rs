@@ -2,7 +2,7 @@
 
 mod arena;
 mod edits;
-pub(crate) mod hostile;
+mod hostile;
 
 use std::{cell::Cell, path::Path, sync::OnceLock};
 
@@ -16,10 +16,10 @@ use serde_json::{Value, json};
 
 use crate::{
     cluster::{Clusters, HERE, training_operator_crd},
-    tests,
+    tests_of_every_version,
 };
 
-tests![
+tests_of_every_version![
     random_edits_of_the_cci_layout_end_the_same_with_and_without_conditions,
     random_edits_of_the_training_operators_layout_end_the_same_with_and_without_conditions,
     a_scale_ends_the_same_with_and_without_conditions,

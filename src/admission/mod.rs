@@ -17,13 +17,15 @@ mod violations;
 
 use std::borrow::Cow;
 
+use serde::Serialize;
+
 use self::{
     attributes::UpdateAttributes,
     json::Json,
-    review::{Request, Review},
+    review::{Request, Review, Version},
 };
 pub use self::{
-    response::MAX_RESPONSE,
+    response::{MAX_RESPONSE, Response},
     review::NotAReview,
     violations::{Violation, Violations},
 };
@@ -37,8 +39,19 @@ use crate::{
 pub struct Answer<'a> {
     /// The AdmissionReview to send: JSON, shorter than [`MAX_RESPONSE`].
     pub body: Vec<u8>,
+    /// The response in it.
+    pub response: Response,
+    version: Version,
     /// The decision, for logs and metrics.
     pub decision: Decision<'a>,
+}
+
+impl Answer<'_> {
+    /// The AdmissionReview to send, for another form than [`Self::body`].
+    #[must_use]
+    pub fn review(&self) -> impl Serialize {
+        self.response.review(self.version, &self.decision.uid)
+    }
 }
 
 /// A decision, for logs and metrics. It holds field paths, but no value of the objects.
@@ -85,15 +98,15 @@ pub enum Outcome {
 pub fn answer<'a>(body: &'a [u8], policy: &Policy) -> Result<Answer<'a>, NotAReview> {
     let Review { version, request } = Review::read(body)?;
     let mut violations = Violations::default();
-    let (outcome, body) = match decide(&request, policy) {
+    let (outcome, (response, body)) = match decide(&request, policy) {
         Verdict::BadRequest(problem) => (Outcome::BadRequest, response::bad_request(version, &request, &problem)),
         Verdict::NotApplicable => (Outcome::NotApplicable, response::allowed(version, &request)),
         Verdict::Allowed => (Outcome::Allowed, response::allowed(version, &request)),
         Verdict::Violated { found, mutable } => {
             let denied = policy.takes(ValidationAction::Deny);
             violations = found;
-            let body = response::violated(version, &request, policy, &violations, &mutable);
-            (if denied { Outcome::Denied } else { Outcome::Tolerated }, body)
+            let answer = response::violated(version, &request, policy, &violations, &mutable);
+            (if denied { Outcome::Denied } else { Outcome::Tolerated }, answer)
         }
     };
     let decision = Decision {
@@ -107,7 +120,7 @@ pub fn answer<'a>(body: &'a [u8], policy: &Policy) -> Result<Answer<'a>, NotARev
         dry_run: request.dry_run,
         violations,
     };
-    Ok(Answer { body, decision })
+    Ok(Answer { body, response, version, decision })
 }
 
 enum Verdict<'p> {

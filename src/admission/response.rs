@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{
     review::{Request, Version},
-    violations::{Detail, Violation, Violations},
+    violations::Violations,
 };
 use crate::{
     policy::{DenialReason, Policy, ValidationAction},
@@ -23,51 +23,77 @@ const MAX_WARNING: usize = 256;
 /// The longest name, kind or group that is repeated, in bytes: what a DNS name may have.
 const MAX_NAME: usize = 253;
 
+/// `AdmissionReview`, as it is answered.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Review<'a> {
+pub(super) struct AnsweredReview<'a> {
     api_version: &'static str,
     kind: &'static str,
-    response: Response<'a>,
+    response: AnsweredResponse<'a>,
 }
 
 /// `AdmissionResponse`
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Response<'a> {
+struct AnsweredResponse<'a> {
     uid: &'a str,
     allowed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<Status>,
+    status: Option<&'a Status>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    audit_annotations: BTreeMap<&'static str, String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    warnings: Vec<String>,
+    audit_annotations: &'a BTreeMap<&'static str, String>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    warnings: &'a [String],
 }
 
-impl<'a> Response<'a> {
-    fn new(uid: &'a str, allowed: bool) -> Self {
-        Self { uid, allowed, status: None, audit_annotations: BTreeMap::new(), warnings: Vec::new() }
+/// What the API server passes on to the user, and what it writes to its audit log.
+#[derive(Debug)]
+pub struct Response {
+    /// True if the update is allowed.
+    pub allowed: bool,
+    /// The reason of a denial.
+    pub status: Option<Status>,
+    /// Lines that kubectl shows.
+    pub warnings: Vec<String>,
+    audit_annotations: BTreeMap<&'static str, String>,
+}
+
+impl Response {
+    fn new(allowed: bool) -> Self {
+        Self { allowed, status: None, audit_annotations: BTreeMap::new(), warnings: Vec::new() }
     }
 
-    fn into_bytes(self, version: Version) -> Vec<u8> {
+    /// The review that answers the one with this uid.
+    pub(super) fn review<'a>(&'a self, version: Version, uid: &'a str) -> AnsweredReview<'a> {
+        let Self { allowed, status, warnings, audit_annotations } = self;
+        let response =
+            AnsweredResponse { uid, allowed: *allowed, status: status.as_ref(), audit_annotations, warnings };
+        AnsweredReview { api_version: version.api_version(), kind: "AdmissionReview", response }
+    }
+
+    /// That review as bytes.
+    fn bytes(&self, version: Version, uid: &str) -> Vec<u8> {
         let mut body = Vec::with_capacity(if self.status.is_some() { 2048 } else { 256 });
-        let review = Review { api_version: version.api_version(), kind: "AdmissionReview", response: self };
         // Serializing strings, numbers and maps with string keys into memory does not fail; if it did, a broken body
         // is an answer that the API server takes for none, and so refuses the update.
-        let _ = serde_json::to_writer(&mut body, &review);
+        let _ = serde_json::to_writer(&mut body, &self.review(version, uid));
         body
+    }
+
+    fn with_bytes(self, version: Version, request: &Request<'_>) -> (Self, Vec<u8>) {
+        let bytes = self.bytes(version, &request.uid);
+        (self, bytes)
     }
 }
 
 /// The answer that lets an update through.
-pub(super) fn allowed(version: Version, request: &Request<'_>) -> Vec<u8> {
-    Response::new(&request.uid, true).into_bytes(version)
+pub(super) fn allowed(version: Version, request: &Request<'_>) -> (Response, Vec<u8>) {
+    Response::new(true).with_bytes(version, request)
 }
 
 /// The answer to a request that lacks something.
-pub(super) fn bad_request(version: Version, request: &Request<'_>, problem: &str) -> Vec<u8> {
-    let mut response = Response::new(&request.uid, false);
+pub(super) fn bad_request(version: Version, request: &Request<'_>, problem: &str) -> (Response, Vec<u8>) {
+    let mut response = Response::new(false);
     response.status = Some(Status {
         status: Some("Failure".to_owned()),
         code: Some(400),
@@ -75,7 +101,7 @@ pub(super) fn bad_request(version: Version, request: &Request<'_>, problem: &str
         message: Some(problem.to_owned()),
         ..Status::default()
     });
-    response.into_bytes(version)
+    response.with_bytes(version, request)
 }
 
 /// The answer to an update with violations, which by the policy's actions is denied or not.
@@ -85,27 +111,26 @@ pub(super) fn violated(
     policy: &Policy,
     violations: &Violations,
     mutable: &[&str],
-) -> Vec<u8> {
+) -> (Response, Vec<u8>) {
     let mut shown = violations.first.len().min(MAX_CAUSES);
     loop {
-        let body = with_causes(version, request, policy, violations, shown, mutable);
-        if body.len() < MAX_RESPONSE || shown == 0 {
-            return body;
+        let answer = with_causes(request, policy, violations, shown, mutable).with_bytes(version, request);
+        if answer.1.len() < MAX_RESPONSE || shown == 0 {
+            return answer;
         }
         shown /= 2;
     }
 }
 
 fn with_causes(
-    version: Version,
     request: &Request<'_>,
     policy: &Policy,
     violations: &Violations,
     shown: usize,
     mutable: &[&str],
-) -> Vec<u8> {
+) -> Response {
     let denied = policy.takes(ValidationAction::Deny);
-    let mut response = Response::new(&request.uid, !denied);
+    let mut response = Response::new(!denied);
     response.audit_annotations.insert("policy", policy.name.clone());
     response.audit_annotations.insert("policy-digest", policy.digest().to_owned());
     response.audit_annotations.insert("violations", violations.paths());
@@ -116,7 +141,7 @@ fn with_causes(
     } else if policy.takes(ValidationAction::Warn) {
         response.warnings = causes.into_iter().map(|cause| cut(&written(&cause), MAX_WARNING)).collect();
     }
-    response.into_bytes(version)
+    response
 }
 
 fn causes(reason: DenialReason, violations: &Violations, shown: usize) -> Vec<StatusCause> {
@@ -134,7 +159,7 @@ fn causes(reason: DenialReason, violations: &Violations, shown: usize) -> Vec<St
         .first
         .iter()
         .take(shown)
-        .map(|Violation { path, detail }| cause(path, format!("Forbidden: {rule}{}", told(detail))))
+        .map(|violation| cause(&violation.path, format!("Forbidden: {rule}{}", violation.what())))
         .collect();
     let more = violations.len() - shown;
     if more > 0 {
@@ -142,16 +167,6 @@ fn causes(reason: DenialReason, violations: &Violations, shown: usize) -> Vec<St
         causes.push(cause("(more)", format!("Forbidden: {more} more {fields} changed")));
     }
     causes
-}
-
-fn told(detail: &Detail) -> String {
-    match detail {
-        Detail::Added => " (added)".to_owned(),
-        Detail::Removed => " (removed)".to_owned(),
-        Detail::Reordered => " (order changed)".to_owned(),
-        Detail::Replaced(Some((old, new))) => format!(" (was {old}, now {new})"),
-        Detail::Replaced(None) => String::new(),
-    }
 }
 
 /// A cause as `apierrors.NewInvalid` writes it.

@@ -29,6 +29,20 @@ pub struct Violation {
     pub(super) detail: Detail,
 }
 
+impl Violation {
+    /// What happened to the field, behind a space: ` (added)`, ` (was 1, now 3)`. Empty where that cannot be told.
+    #[must_use]
+    pub fn what(&self) -> String {
+        match &self.detail {
+            Detail::Added => " (added)".to_owned(),
+            Detail::Removed => " (removed)".to_owned(),
+            Detail::Reordered => " (order changed)".to_owned(),
+            Detail::Replaced(Some((old, new))) => format!(" (was {old}, now {new})"),
+            Detail::Replaced(None) => String::new(),
+        }
+    }
+}
+
 /// What happened to a field, as far as it may be told: a string's value never.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Detail {

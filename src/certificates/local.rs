@@ -2,10 +2,9 @@
 
 use std::{net::IpAddr, time::SystemTime};
 
-use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude::FromDer as _};
 
-use super::{CertificateError, Expiry, Folder, Names, Validity, store};
+use super::{CertificateError, Expiry, Folder, Names, Validity, pem, store};
 
 /// How long what `serve` makes is valid: long enough to forget, renewed at the first start in its last tenth.
 const DAYS: u32 = 365;
@@ -51,8 +50,8 @@ pub fn ensure(folder: &Folder, now: SystemTime) -> Result<Local, CertificateErro
 
 /// The names the certificate was made for, so that a renewed one is good for the same.
 fn names_of(pem: &[u8]) -> Option<Names> {
-    let der = CertificateDer::from_pem_slice(pem).ok()?;
-    let (_, certificate) = X509Certificate::from_der(&der).ok()?;
+    let certificates = pem::certificates(pem).ok()?;
+    let (_, certificate) = X509Certificate::from_der(certificates.first()?).ok()?;
     let names = certificate.subject_alternative_name().ok()??;
     let (mut dns, mut ips) = (Vec::new(), Vec::new());
     for name in &names.value.general_names {

@@ -10,11 +10,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject as _};
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 
 use super::{
-    CertificateError, Names, Validity,
-    issue::{Authority, PairProblem},
+    CertificateError, Names, ServingCertificate, Validity,
+    authority::{Authority, PairProblem},
+    pem,
 };
 
 /// The key of the Secret with the certificate of the CA that signs.
@@ -52,16 +53,6 @@ pub(crate) enum StoredCaError {
     NotAPair,
 }
 
-/// A serving certificate that was signed here, with its key.
-pub(crate) struct ServingCertificate {
-    pub(crate) certificate: CertificateDer<'static>,
-    pub(crate) key: PrivateKeyDer<'static>,
-    /// The moment from which on the next one is due.
-    pub(crate) renewed_at: SystemTime,
-    /// The CA that signed it, PEM.
-    pub(crate) ca: String,
-}
-
 impl StoredCa {
     /// What the Secret's data says: nothing where nobody has put a CA there yet.
     pub(crate) fn read(data: &BTreeMap<String, Vec<u8>>) -> Result<Option<Self>, StoredCaError> {
@@ -85,7 +76,8 @@ impl StoredCa {
             PairProblem::NotAPair => StoredCaError::NotAPair,
         })?;
         let previous = text(PREVIOUS_CAS)?.unwrap_or_default();
-        certificates(&previous).map_err(|error| StoredCaError::Unreadable(PREVIOUS_CAS, error.to_string()))?;
+        pem::certificates(previous.as_bytes())
+            .map_err(|error| StoredCaError::Unreadable(PREVIOUS_CAS, error.to_string()))?;
         Ok(Some(Self { authority: Arc::new(authority), previous }))
     }
 
@@ -122,12 +114,8 @@ impl StoredCa {
         let is_good = |certificate: &CertificateDer<'_>| {
             Validity::of_chain(std::slice::from_ref(certificate)).is_ok_and(|validity| validity.ends() > now)
         };
-        let all = certificates(&self.bundle()).unwrap_or_default();
-        let armoured = |certificate: &CertificateDer<'_>| {
-            let lines = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
-            pem::encode_config(&pem::Pem::new("CERTIFICATE", certificate.to_vec()), lines)
-        };
-        all.iter().filter(|certificate| is_good(certificate)).map(armoured).collect()
+        let all = pem::certificates(self.bundle().as_bytes()).unwrap_or_default();
+        all.iter().filter(|certificate| is_good(certificate)).map(pem::encoded).collect()
     }
 
     /// What the Secret holds then.
@@ -177,11 +165,6 @@ impl StoredCa {
     }
 }
 
-/// The certificates of this PEM text.
-fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, rustls::pki_types::pem::Error> {
-    CertificateDer::pem_slice_iter(pem.as_bytes()).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,8 +200,11 @@ mod tests {
         assert!(due(&first, HOUR * (24 * 20 - 1)).is_none());
         let second = due(&first, HOUR * 24 * 20 + HOUR).expect("a successor");
         assert_ne!(second.ca(), first.ca());
-        assert_eq!(certificates(&second.bundle()).expect("PEM").len(), 2, "both are trusted");
-        assert_eq!(second.data()[PREVIOUS_CAS].map(|pem| certificates(pem).ok()), Some(certificates(first.ca()).ok()));
+        assert_eq!(pem::certificates(second.bundle().as_bytes()).expect("PEM").len(), 2, "both are trusted");
+        assert_eq!(
+            second.data()[PREVIOUS_CAS].map(|text| pem::certificates(text.as_bytes()).ok()),
+            Some(pem::certificates(first.ca().as_bytes()).ok())
+        );
     }
 
     #[test]
@@ -242,7 +228,7 @@ mod tests {
     fn trusts_the_ca_it_remembers_where_the_secret_was_emptied() {
         let first = made();
         let second = StoredCa::new(Some(&first), LIFETIMES, SystemTime::now()).expect("keys can be made");
-        assert_eq!(certificates(&second.bundle()).expect("PEM").len(), 2);
+        assert_eq!(pem::certificates(second.bundle().as_bytes()).expect("PEM").len(), 2);
     }
 
     #[test]

@@ -2,9 +2,11 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+use rustls::pki_types::CertificateDer;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
+
+use super::pem;
 
 /// Why a PEM text holds no certificate with a validity.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +52,7 @@ pub enum Expiry {
 impl Validity {
     /// The time for which every certificate of this PEM text is good, as a chain is no better than its weakest link.
     pub fn of_pem(pem: &[u8]) -> Result<Self, ValidityError> {
-        let chain = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(ValidityError::Pem)?;
+        let chain = pem::certificates(pem).map_err(ValidityError::Pem)?;
         Self::of_chain(&chain)
     }
 

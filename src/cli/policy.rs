@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{MatchConditionsArgs, RegistrationArgs, VapArgs};
+use super::{MatchConditionsArgs, VapArgs};
 
 /// The arguments of `policy`.
 #[derive(Debug, Args)]
@@ -29,9 +29,6 @@ pub enum PolicyCommand {
     MatchConditions(MatchConditionsArgs),
     /// Print the nearest ValidatingAdmissionPolicy and its binding, for clusters that cannot run a webhook.
     Vap(VapArgs),
-    /// The same as the command `registration`.
-    #[command(hide = true)]
-    Registration(RegistrationArgs),
 }
 
 /// The arguments of `policy show`.

@@ -6,9 +6,7 @@ use std::{
     process::ExitCode,
 };
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
-use serde::Deserialize;
-use serde_json::Value;
+use serde::Serialize;
 
 use super::{diff, failed, kubectl, say};
 use crate::{
@@ -60,16 +58,6 @@ pub(super) enum CheckError {
     Output(#[from] io::Error),
 }
 
-/// The parts of an answer that kubectl shows.
-#[derive(Deserialize)]
-pub(super) struct Response {
-    pub(super) allowed: bool,
-    #[serde(default)]
-    pub(super) status: Status,
-    #[serde(default)]
-    pub(super) warnings: Vec<String>,
-}
-
 /// Whether the update is allowed, or, of folders, whether nothing differs.
 fn check(args: &CheckArgs) -> Result<bool, CheckError> {
     let policy = Source::find(&args.policy)?.policy()?;
@@ -86,10 +74,10 @@ fn check(args: &CheckArgs) -> Result<bool, CheckError> {
         (None, Some(old), Some(new)) => update(args, old, new)?,
         _ => return Err(CheckError::NothingToCheck),
     };
-    let (answer, response) = decide(&name, &review, &policy)?;
+    let answer = decide(&name, &review, &policy)?;
     match args.output {
-        Output::Json => print_json(&json(&answer)?)?,
-        Output::Text if response.allowed => {
+        Output::Json => print_json(&answer.review())?,
+        Output::Text if answer.response.allowed => {
             let subject = Subject::of(&review);
             match answer.decision.outcome {
                 Outcome::NotApplicable => {
@@ -101,39 +89,32 @@ fn check(args: &CheckArgs) -> Result<bool, CheckError> {
         }
         Output::Text => {}
     }
-    if let Some(error) = undecided(&name, &answer, &response) {
+    if let Some(error) = undecided(&name, &answer) {
         return Err(error);
     }
     if args.output == Output::Text {
         // On standard error, as kubectl has it.
-        for warning in response.warnings {
+        for warning in &answer.response.warnings {
             say(format_args!("Warning: {warning}"));
         }
-        if !response.allowed {
-            say(kubectl::failure(&response.status).trim_end_matches('\n'));
+        if let Some(status) = answer.response.status.as_ref().filter(|_| !answer.response.allowed) {
+            say(kubectl::failure(status).trim_end_matches('\n'));
         }
     }
-    Ok(response.allowed)
+    Ok(answer.response.allowed)
 }
 
-/// The answer that the webhook would give to a review, and what kubectl shows of it.
-pub(super) fn decide<'a>(name: &str, review: &'a str, policy: &Policy) -> Result<(Answer<'a>, Response), CheckError> {
-    #[derive(Deserialize)]
-    struct Answered {
-        response: Response,
-    }
-    let answer = admission::answer(review.as_bytes(), policy)
-        .map_err(|error| CheckError::Review { name: name.to_owned(), message: error.to_string() })?;
-    let Answered { response } = serde_json::from_slice(&answer.body)?;
-    Ok((answer, response))
+/// The answer that the webhook would give to a review.
+pub(super) fn decide<'a>(name: &str, review: &'a str, policy: &Policy) -> Result<Answer<'a>, CheckError> {
+    admission::answer(review.as_bytes(), policy)
+        .map_err(|error| CheckError::Review { name: name.to_owned(), message: error.to_string() })
 }
 
 /// The error of a review that lacks something.
-pub(super) fn undecided(name: &str, answer: &Answer<'_>, response: &Response) -> Option<CheckError> {
-    (answer.decision.outcome == Outcome::BadRequest).then(|| CheckError::Review {
-        name: name.to_owned(),
-        message: response.status.message.clone().unwrap_or_default(),
-    })
+pub(super) fn undecided(name: &str, answer: &Answer<'_>) -> Option<CheckError> {
+    let message = || answer.response.status.as_ref().and_then(|status| status.message.clone()).unwrap_or_default();
+    (answer.decision.outcome == Outcome::BadRequest)
+        .then(|| CheckError::Review { name: name.to_owned(), message: message() })
 }
 
 /// The review of an update from one file to the other, and what messages call it.
@@ -192,12 +173,8 @@ pub(super) fn is_same_object(
     Ok(())
 }
 
-/// The AdmissionReview that the webhook would send.
-pub(super) fn json(answer: &Answer<'_>) -> Result<Value, CheckError> {
-    Ok(serde_json::from_slice(&answer.body)?)
-}
-
-pub(super) fn print_json(json: &Value) -> Result<(), CheckError> {
-    writeln!(io::stdout(), "{}", serde_json::to_string_pretty(json)?)?;
+/// Prints JSON with its keys in the order of the alphabet.
+pub(super) fn print_json(json: &impl Serialize) -> Result<(), CheckError> {
+    writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&serde_json::to_value(json)?)?)?;
     Ok(())
 }

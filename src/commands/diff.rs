@@ -12,15 +12,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::StatusCause;
 use serde_json::Value;
 
 use super::{
-    check::{self, CheckError, Response},
+    check::{self, CheckError},
     kubectl,
 };
 use crate::{
-    admission::Outcome,
+    admission::{Outcome, Response, Violation},
     cli::{CheckArgs, Output},
     documents::{
         Document, DocumentError, Identity,
@@ -29,7 +28,10 @@ use crate::{
     policy::{DenialReason, Policy, ValidationAction},
 };
 
-/// Whether nothing differs between the objects in the two folders. Files of the same name are one object.
+/// The most fields that are listed of an object, as in an answer.
+const SHOWN: usize = 32;
+
+/// Returns true if nothing differs between the objects in the two folders. Files of the same name are one object.
 pub(super) fn check(args: &CheckArgs, old: &Path, new: &Path, policy: &Policy) -> Result<bool, CheckError> {
     let mut answers = Vec::new();
     let mut same = true;
@@ -87,8 +89,8 @@ impl Difference {
         let name = PathBuf::from(file).display().to_string();
         // The answer repeats the uid, which is how a list of answers says what each is about.
         let review = review::of(&name, old.as_ref(), new.as_ref(), identity, check::asker(args))?;
-        let (answer, response) = check::decide(&name, &review, policy)?;
-        if let Some(error) = check::undecided(&name, &answer, &response) {
+        let answer = check::decide(&name, &review, policy)?;
+        if let Some(error) = check::undecided(&name, &answer) {
             return Err(error);
         }
         let subject = Subject::of(&review);
@@ -100,15 +102,16 @@ impl Difference {
                 format!("{subject} allowed {place}: the policy is not about {}\n", subject.resource())
             }
             (Outcome::Denied, ..) => {
-                format!("{subject} denied {place}\n{}{}", warnings(&response), kubectl::failure(&response.status))
+                let failure = answer.response.status.as_ref().map(kubectl::failure).unwrap_or_default();
+                format!("{subject} denied {place}\n{}{failure}", warnings(&answer.response))
             }
             _ => {
                 let changes = changes(&name, &review, policy)?;
                 let changes = if changes.is_empty() { "  nothing that counts as a change\n" } else { &changes };
-                format!("{subject} allowed {place}\n{changes}{}", warnings(&response))
+                format!("{subject} allowed {place}\n{changes}{}", warnings(&answer.response))
             }
         };
-        Ok((text, check::json(&answer)?))
+        Ok((text, serde_json::to_value(answer.review())?))
     }
 }
 
@@ -150,12 +153,10 @@ fn changes(name: &str, review: &str, policy: &Policy) -> Result<String, CheckErr
         reason: DenialReason::Invalid,
         ..policy.clone()
     };
-    let (_, response) = check::decide(name, review, &nothing)?;
-    let causes = response.status.details.and_then(|details| details.causes).unwrap_or_default();
-    let line = |cause: StatusCause| {
-        let message = cause.message.unwrap_or_default();
-        let what = message.trim_start_matches("Forbidden: ").trim_start_matches("field is immutable").trim();
-        format!("  {} {what}", cause.field.unwrap_or_default()).trim_end().to_owned() + "\n"
-    };
-    Ok(causes.into_iter().map(line).collect())
+    let violations = check::decide(name, review, &nothing)?.decision.violations;
+    let line = |violation: &Violation| format!("  {}{}\n", violation.path, violation.what());
+    let more = violations.len() - violations.first.len().min(SHOWN);
+    let more =
+        (more > 0).then(|| format!("  (more) {more} more {} changed\n", if more == 1 { "field" } else { "fields" }));
+    Ok(violations.first.iter().take(SHOWN).map(line).chain(more).collect())
 }

@@ -9,11 +9,11 @@ use std::{
 
 use hyper::Uri;
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhook;
-use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use serde::Serialize;
 
 use super::{failed, say};
 use crate::{
+    certificates::pem,
     cli::{ManifestOutput, MatchConditionsArgs, RegistrationArgs, VapArgs},
     policy::source::{Source, SourceError},
     registration::{Address, Part, Registration, admission_policy, match_conditions},
@@ -166,15 +166,13 @@ fn url_address(url: &str) -> Result<Address, &'static str> {
 /// The file's bytes, if an API server could use them: certificates, and not a key.
 fn ca_bundle(file: &Path) -> Result<Vec<u8>, RegistrationError> {
     let wrong = |problem: String| RegistrationError::CaBundle { file: file.to_owned(), problem };
-    let pem = fs::read(file).map_err(|error| wrong(error.to_string()))?;
-    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem)
-        .collect::<Result<_, _>>()
-        .map_err(|error| wrong(format!("it is not PEM: {error}")))?;
+    let text = fs::read(file).map_err(|error| wrong(error.to_string()))?;
+    let certificates = pem::certificates(&text).map_err(|error| wrong(format!("it is not PEM: {error}")))?;
     if certificates.is_empty() {
         return Err(wrong("it holds no certificate; give the CA's, PEM".to_owned()));
     }
-    if pem.windows(b"PRIVATE KEY".len()).any(|text| text == b"PRIVATE KEY") {
-        return Err(wrong("it holds a private key, which is nobody's business but the guard's".to_owned()));
+    if text.windows(b"PRIVATE KEY".len()).any(|window| window == b"PRIVATE KEY") {
+        return Err(wrong("it holds a private key, which belongs to the guard alone".to_owned()));
     }
-    Ok(pem)
+    Ok(text)
 }

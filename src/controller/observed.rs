@@ -22,6 +22,9 @@ use super::{
 };
 use crate::policy::Policy;
 
+/// The most failures that are logged of one outage.
+const MOST_LOGGED: usize = 4;
+
 /// The policy in effect, and a stricter one that waits for the conditions.
 #[derive(Debug, Clone)]
 pub(super) struct Policies {
@@ -60,6 +63,8 @@ pub(super) struct Observed {
     pub(super) settle: SettleTimer,
     /// The last failure of the API server, until it answers again.
     pub(super) trouble: Option<String>,
+    /// The failures that were logged since the API server last answered.
+    logged: Vec<String>,
     /// The status that was published last.
     pub(super) status: Status,
 
@@ -89,6 +94,7 @@ impl Observed {
             ca: certificates.map(ObservedCa::new),
             settle: SettleTimer::default(),
             trouble: None,
+            logged: Vec::new(),
             status: Status::unknown(),
             calls: Lane::default(),
             calling: Vec::new(),
@@ -341,18 +347,20 @@ impl Observed {
 
     fn succeeded(&mut self) {
         if self.trouble.take().is_some() {
+            self.logged.clear();
             info!("reconciling with the API server again");
         }
     }
 
-    /// Counts a failure, and logs it if it is not the one before.
+    /// Counts a failure, and logs it if this outage has not shown the same one before. One outage shows itself in many ways.
     pub(super) fn failed(&mut self, error: &dyn std::error::Error, metrics: &Metrics) {
         metrics.api_server_errors.inc();
         let trouble = causes(error);
-        if self.trouble.as_ref() != Some(&trouble) {
+        if !self.logged.contains(&trouble) && self.logged.len() < MOST_LOGGED {
             warn!(error = trouble, "cannot reconcile with the API server; serving continues with what is in memory");
-            self.trouble = Some(trouble);
+            self.logged.push(trouble.clone());
         }
+        self.trouble = Some(trouble);
     }
 
     /// Takes the outcomes of a self-call, one for each caller.

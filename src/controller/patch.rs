@@ -11,10 +11,10 @@ use k8s_openapi::{
     ByteString,
     api::admissionregistration::v1::{MatchCondition, ValidatingWebhook, ValidatingWebhookConfiguration},
 };
-use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use serde_json::{Map, Value, json};
 
 use crate::{
+    certificates::pem,
     policy::Policy,
     registration::{ServiceName, exact, tightened, webhooks_of},
 };
@@ -80,10 +80,9 @@ fn is_trusted(webhook: &ValidatingWebhook, bundle: &str) -> bool {
     present.is_some_and(|ByteString(present)| certificates(present) == certificates(bundle.as_bytes()))
 }
 
-/// The certificates of this PEM text. What is no PEM is as good as nothing.
+/// The certificates of this PEM text. A text that is no PEM counts as empty.
 pub(super) fn certificates(pem: &[u8]) -> BTreeSet<Vec<u8>> {
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    certificates.unwrap_or_default().into_iter().map(|certificate| certificate.to_vec()).collect()
+    pem::certificates(pem).unwrap_or_default().into_iter().map(|certificate| certificate.to_vec()).collect()
 }
 
 /// The merge patch that puts this data into a Secret of that version.

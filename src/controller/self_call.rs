@@ -7,16 +7,12 @@ use std::{
     time::Duration,
 };
 
-use rustls::{
-    ClientConfig, RootCertStore,
-    crypto::CryptoProvider,
-    pki_types::{CertificateDer, ServerName, pem::PemObject as _},
-};
+use rustls::{ClientConfig, RootCertStore, crypto::CryptoProvider, pki_types::ServerName};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
 
 use super::trust::Trust;
-use crate::certificates::OwnClient;
+use crate::certificates::{OwnClient, pem};
 
 const DEADLINE: Duration = Duration::from_secs(5);
 
@@ -70,9 +66,7 @@ async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
 }
 
 fn connector(bundle: &[u8], own: &OwnClient, provider: &Arc<CryptoProvider>) -> Result<TlsConnector, String> {
-    let certificates: Vec<_> = CertificateDer::pem_slice_iter(bundle)
-        .collect::<Result<_, _>>()
-        .map_err(|error| format!("its caBundle is no PEM: {error}"))?;
+    let certificates = pem::certificates(bundle).map_err(|error| format!("its caBundle is no PEM: {error}"))?;
     if certificates.is_empty() {
         return Err("it has no caBundle yet".to_owned());
     }

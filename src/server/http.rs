@@ -1,4 +1,4 @@
-//! From a request to a response: what the contract calls protocol errors, and the way to the core and back.
+//! From a request to a response: protocol errors (`docs/decision.md`), and the way to the decision and back.
 
 use std::{borrow::Cow, convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 

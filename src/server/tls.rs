@@ -15,7 +15,7 @@ use rustls::{
 
 use super::{clients::Clients, config::TlsFiles};
 use crate::{
-    certificates::{ServingCertificate, Validity, ValidityError},
+    certificates::{ServingCertificate, Validity, ValidityError, pem},
     contents::{self, ContentsError},
 };
 
@@ -108,9 +108,7 @@ impl Material {
         provider: &Arc<CryptoProvider>,
     ) -> Result<Identity, TlsError> {
         let certificate = |source| TlsError::Certificate { path: files.cert.clone(), source };
-        let chain = CertificateDer::pem_slice_iter(&self.cert)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| certificate(ValidityError::Pem(error)))?;
+        let chain = pem::certificates(&self.cert).map_err(|error| certificate(ValidityError::Pem(error)))?;
         let validity = Validity::of_chain(&chain).map_err(certificate)?;
 
         let key = PrivateKeyDer::from_pem_slice(&self.key)
@@ -222,8 +220,8 @@ fn clients(
 
 fn roots(pem: &[u8]) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
-    for (index, certificate) in CertificateDer::pem_slice_iter(pem).enumerate() {
-        let certificate = certificate.map_err(|error| format!("its PEM is broken: {error}"))?;
+    let certificates = pem::certificates(pem).map_err(|error| format!("its PEM is broken: {error}"))?;
+    for (index, certificate) in certificates.into_iter().enumerate() {
         roots.add(certificate).map_err(|error| format!("certificate {} in it cannot be read: {error}", index + 1))?;
     }
     if roots.is_empty() {

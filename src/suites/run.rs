@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
-
 use super::{
     case::{Case, CaseError, Verdict},
     find::Found,
@@ -204,7 +202,10 @@ impl Actual {
                 let detail = Some(format!("the policy {} is not about {resource}", policy.name()));
                 Self { detail, applicable: false, ..plain(Verdict::Allowed) }
             }
-            Outcome::BadRequest => Self { detail: message(&answer.body), ..plain(Verdict::BadRequest) },
+            Outcome::BadRequest => {
+                let detail = answer.response.status.and_then(|status| status.message);
+                Self { detail, ..plain(Verdict::BadRequest) }
+            }
             outcome @ (Outcome::Denied | Outcome::Tolerated) => {
                 let verdict = if outcome == Outcome::Denied {
                     Verdict::Denied
@@ -223,21 +224,4 @@ impl Actual {
     pub(super) fn is(&self, case: &Case) -> bool {
         self.verdict == case.expected && self.fields == case.fields
     }
-}
-
-/// The message of an answer.
-fn message(body: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Answered {
-        response: Response,
-    }
-    #[derive(Deserialize)]
-    struct Response {
-        status: Status,
-    }
-    #[derive(Deserialize)]
-    struct Status {
-        message: String,
-    }
-    serde_json::from_slice::<Answered>(body).ok().map(|answered| answered.response.status.message)
 }

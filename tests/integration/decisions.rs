@@ -1,4 +1,4 @@
-//! The contract line by line, by hand: each kind of change that is refused stands beside one that is not.
+//! The rules of `docs/decision.md` line by line, by hand: each kind of change that is refused stands beside one that is not.
 //!
 //! Every case is put to the core and to the reference, so the table holds both to the page.
 

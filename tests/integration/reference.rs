@@ -1,4 +1,4 @@
-//! The decision, read from the contract a second time and written as plainly as possible: the properties hold the core
+//! The decision, read from its rules (`docs/decision.md`) a second time and written as plainly as possible: the properties hold the core
 //! to it. Nothing here is shared with the core, and nothing is fast.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,4 +1,4 @@
-//! What goes over the wire: every protocol error of the contract beside its accepted twin.
+//! What goes over the wire: every protocol error beside its accepted twin.
 
 use std::{io::Write as _, net::Shutdown};
 

@@ -26,7 +26,6 @@ pub(super) fn run(args: &PolicyArgs) -> ExitCode {
         PolicyCommand::Doctor(args) => doctor::run(args),
         PolicyCommand::MatchConditions(args) => return registration::conditions(args),
         PolicyCommand::Vap(args) => return registration::vap(args),
-        PolicyCommand::Registration(args) => return registration::registration(args),
     };
     done.unwrap_or_else(|error| failed(&error))
 }

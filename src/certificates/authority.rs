@@ -9,7 +9,7 @@ use rcgen::{
 };
 use x509_parser::prelude::FromDer as _;
 
-use super::{CertificateError, Folder, Names, Validity, store, validity::seconds};
+use super::{CertificateError, Folder, Names, Validity, pem, store, validity::seconds};
 
 /// How far the start of a certificate lies in the past, for peers whose clocks are slow.
 pub(super) const CLOCK_SKEW: Duration = Duration::from_hours(1);
@@ -139,9 +139,9 @@ fn params(common_name: &str, now: SystemTime, ends: SystemTime) -> CertificatePa
 /// Whether the first certificate of this PEM text belongs to the key.
 fn signs_with(cert_pem: &str, key: &KeyPair) -> bool {
     use rcgen::PublicKeyData as _;
-    use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 
-    let Ok(der) = CertificateDer::from_pem_slice(cert_pem.as_bytes()) else { return false };
-    x509_parser::certificate::X509Certificate::from_der(&der)
+    let Ok(certificates) = pem::certificates(cert_pem.as_bytes()) else { return false };
+    let Some(der) = certificates.first() else { return false };
+    x509_parser::certificate::X509Certificate::from_der(der)
         .is_ok_and(|(_, certificate)| *certificate.public_key().subject_public_key.data == *key.der_bytes())
 }

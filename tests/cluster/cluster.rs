@@ -22,7 +22,7 @@ use support::{
     session::Session,
 };
 
-use crate::{conditions::Arenas, run::Run};
+use crate::{conditions::ComparedClusters, run::Run};
 
 /// This folder.
 pub(crate) const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster");
@@ -39,7 +39,7 @@ pub(crate) struct Clusters {
     cci: OnceLock<Result<Cluster, String>>,
     training_operator: OnceLock<Result<Cluster, String>>,
     /// For the conditions of registrations.
-    pub(crate) arenas: Arenas,
+    pub(crate) compared: ComparedClusters,
 }
 
 impl Clusters {

@@ -13,7 +13,7 @@ use std::{
 use base64::{Engine as _, prelude::BASE64_STANDARD as STANDARD};
 use support::client::Tls;
 
-use crate::arena::{Arena, GUARD};
+use crate::test_cluster::{GUARD, TestCluster};
 
 /// The guard's port for reviews.
 const PORT: u16 = 8443;
@@ -22,15 +22,15 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Connects to every replica again and again while `during` runs, trusting what the registration says at that time. Gives how
 /// many connections were good, and why the others were not.
-pub(crate) fn verified_during(arena: &Arena, during: impl FnOnce()) -> (usize, Vec<String>) {
+pub(crate) fn verified_during(cluster: &TestCluster, during: impl FnOnce()) -> (usize, Vec<String>) {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         let caller = scope.spawn(|| {
             let (mut good, mut bad) = (0, Vec::new());
             while !stop.load(Ordering::Relaxed) {
-                let bundle = String::from_utf8(arena.ca_bundle()).expect("a caBundle is PEM");
+                let bundle = String::from_utf8(cluster.ca_bundle()).expect("a caBundle is PEM");
                 let client = Tls::trusting(&bundle).named(&format!("{GUARD}.{GUARD}.svc"));
-                for (pod, address) in arena.kubelet.pods() {
+                for (pod, address) in cluster.kubelet.pods() {
                     match handshake(&client, address) {
                         Ok(()) => good += 1,
                         Err(error) => bad.push(format!("{pod}: {error}")),

@@ -43,7 +43,7 @@ const GROUP: &str = "example:controllers";
 /// fields below `*` and below an element of a list, and exemptions for a group, for everyone, and for a change of `suspend`.
 pub(crate) const INVOLVED: &str = "involved";
 
-/// The names of the policies that each arena has.
+/// The names of the policies that each cluster has.
 pub(crate) const POLICIES: [&str; 4] = ["cci", "training-operator", "kueue", INVOLVED];
 
 /// How updates in a namespace are judged.
@@ -63,7 +63,7 @@ const JUDGES: [Judge; 4] = [Judge::Asked, Judge::Conditions, Judge::Nobody, Judg
 
 /// The control plane. The fields are dropped from the top.
 #[derive(Debug)]
-pub(crate) struct Arena {
+pub(crate) struct ComparedCluster {
     guards: Vec<Guard>,
     _proxy: Process,
     address: String,
@@ -130,7 +130,7 @@ fn policy(name: &str) -> Policy {
     })
 }
 
-impl Arena {
+impl ComparedCluster {
     /// Boots one with that CRD and these jobs.
     pub(crate) fn boot(crd: &Path, jobs: &[Value]) -> io::Result<Self> {
         let programs = Programs::find_or_build()?;
@@ -149,22 +149,22 @@ impl Arena {
             Ok(said.trim().rsplit_once(" on ").map(|(_, address)| address.to_owned()))
         })?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let mut arena = Self { guards: Vec::new(), _proxy: proxy, address, runtime, plane, certs, session };
-        arena.let_users_in()?;
+        let mut cluster = Self { guards: Vec::new(), _proxy: proxy, address, runtime, plane, certs, session };
+        cluster.let_users_in()?;
         for policy in POLICIES {
             for judge in JUDGES {
-                arena.create_jobs(&namespace(policy, judge), jobs)?;
+                cluster.create_jobs(&namespace(policy, judge), jobs)?;
             }
-            let guard = arena.guard(policy)?;
-            arena.register(policy, guard.address().port())?;
-            arena.guards.push(guard);
+            let guard = cluster.guard(policy)?;
+            cluster.register(policy, guard.address().port())?;
+            cluster.guards.push(guard);
         }
         for policy in POLICIES {
             for judge in JUDGES {
-                arena.wait_until_judged(&namespace(policy, judge))?;
+                cluster.wait_until_judged(&namespace(policy, judge))?;
             }
         }
-        Ok(arena)
+        Ok(cluster)
     }
 
     fn guard(&self, policy: &str) -> io::Result<Guard> {

@@ -1,7 +1,5 @@
 //! The decision core beside a bare `serde_json` pass over the same bytes, in the same run.
 
-mod reviews;
-
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -9,8 +7,8 @@ use pytorchjob_guard::{
     admission::{Outcome, answer},
     policy::Policy,
 };
-use reviews::{Edit, review};
 use serde::de::IgnoredAny;
+use support::reviews::realistic::{Edit, review};
 
 fn decision(criterion: &mut Criterion) {
     let policy = Policy::builtin("cci").expect("cci is built in");

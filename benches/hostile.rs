@@ -1,8 +1,5 @@
 //! Reviews that are made to be expensive: a decision beside a bare `serde_json` pass over the same bytes, in the same run.
 
-#[path = "reviews/hostile.rs"]
-mod hostile;
-
 use std::{
     hint::black_box,
     time::{Duration, Instant},
@@ -10,6 +7,7 @@ use std::{
 
 use pytorchjob_guard::{admission::answer, policy::Policy};
 use serde::de::IgnoredAny;
+use support::reviews::hostile;
 
 /// What one of two objects of an API server's 3 MiB takes together with the other.
 const BYTES: usize = 6 << 20;

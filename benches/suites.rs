@@ -1,7 +1,5 @@
 //! Suites of a 4 KB job: finding and loading one, running it, and the bare decisions about the same reviews.
 
-mod reviews;
-
 use std::{fmt::Write as _, fs, hint::black_box, path::PathBuf};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -10,8 +8,8 @@ use pytorchjob_guard::{
     policy::Policy,
     suites::{Found, Run, Selection, find},
 };
-use reviews::{Edit, review};
 use serde_json::Value;
+use support::reviews::realistic::{Edit, review};
 use tempfile::TempDir;
 
 const CASES: u64 = 10_000;

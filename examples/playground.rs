@@ -3,10 +3,6 @@
 //! It is the control plane of the cluster tests, with the guard registered and the documented job created. Nothing runs
 //! the job's pods. Ctrl-C takes all of it away.
 
-#[allow(dead_code, unused_imports, reason = "the cluster tests need more of it")]
-#[path = "../tests/cluster/harness/mod.rs"]
-mod harness;
-
 use std::{
     env, io,
     path::Path,
@@ -14,9 +10,14 @@ use std::{
 };
 
 use pytorchjob_guard::{cli::Cli, commands};
+use support::{
+    control_plane::ControlPlane,
+    guard::{self, Start},
+    programs::Programs,
+    registration::Registration,
+    session::Session,
+};
 use tokio::signal::unix::{SignalKind, signal};
-
-use crate::harness::{ControlPlane, Guard, Programs, Registration, Session};
 
 /// The namespace of the documented job.
 const NAMESPACE: &str = "kube-test";
@@ -44,18 +45,19 @@ async fn play() -> io::Result<()> {
     let crd = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/crds/cci.yaml");
     let mut plane = ControlPlane::boot(&session, &programs, &crd)?;
     plane.start_controllers(&session, &programs)?;
-    plane.create_job(NAMESPACE, harness::example_job())?;
+    plane.create_job(NAMESPACE, support::example_job())?;
 
-    let this = env::current_exe()?;
+    guard::set_path(env::current_exe()?);
     let certs = session.folder().join("guard");
-    harness::make_certificates(&this, &certs)?;
-    let guard = Guard::start(&session, &this, &certs, harness::free_address()?, "cci")?;
+    guard::make_certificates(&certs)?;
+    let start = Start::within(&session).args(&["--policy", "cci"]).certs(&certs);
+    let guard = start.listen(support::free_address()?).try_serve()?;
     guard
         .register(&plane, Registration { name: "pytorchjob-guard", only: None, host: "127.0.0.1", probe: NAMESPACE })?;
 
     // A signal before this one ends the process at once, and its session with it.
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let (kubeconfig, log) = (plane.kubeconfig(), certs.with_extension("log"));
+    let (kubeconfig, log) = (plane.kubeconfig(), guard.log_file());
     println!("\nThe guard watches over the PyTorchJobs of a real cluster. Try it in another terminal:\n");
     println!("  export KUBECONFIG={}", kubeconfig.display());
     if !on_path("kubectl") {
@@ -64,7 +66,7 @@ async fn play() -> io::Result<()> {
     }
     println!("  kubectl --namespace {NAMESPACE} edit pytorchjob pytorch-test\n");
     println!("A label or ttlSecondsAfterFinished is saved; with another image the editor comes back and says why.");
-    println!("The guard's log is {}, its metrics are http://{}/metrics.", log.display(), guard.admin);
+    println!("The guard's log is {}, its metrics are http://{}/metrics.", log.display(), guard.admin_address());
     println!("Ctrl-C stops it all.");
 
     tokio::select! {

@@ -1,8 +1,5 @@
 //! A decision holds memory by the size of its review, whatever the review says.
 
-#[path = "../benches/reviews/hostile.rs"]
-mod hostile;
-
 use std::cell::RefCell;
 
 use peak_alloc::PeakAlloc;
@@ -12,6 +9,7 @@ use pytorchjob_guard::{
     policy::Policy,
 };
 use serde::de::IgnoredAny;
+use support::reviews::hostile;
 
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;

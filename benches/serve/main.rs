@@ -7,8 +7,6 @@
 mod constant;
 mod load;
 mod process;
-#[path = "../reviews/mod.rs"]
-mod reviews;
 mod table;
 
 use std::{
@@ -19,7 +17,7 @@ use std::{
 
 use load::Clients;
 use process::Server;
-use reviews::{Edit, review};
+use support::reviews::realistic::{Edit, review};
 use table::{Row, median};
 use tempfile::TempDir;
 

@@ -2,8 +2,8 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
+    io::{BufRead as _, BufReader},
+    net::SocketAddr,
     path::Path,
     process::{Child, Command, Stdio},
     sync::mpsc,
@@ -30,14 +30,8 @@ pub(crate) fn make_certificates(dir: &Path) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// The program as it is shipped, without anything of the environment that would configure it.
 fn guard(dir: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_pytorchjob-guard"));
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("PYTORCHJOB_GUARD_") {
-            command.env_remove(name);
-        }
-    }
+    let mut command = support::guard::program();
     command.current_dir(dir);
     command
 }
@@ -83,12 +77,8 @@ impl Server {
 
     /// Waits until the guard says that it is ready.
     pub(crate) fn await_ready(&self) {
-        let mut stream = TcpStream::connect(self.admin.expect("a guard")).expect("the admin port is open");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: guard\r\n\r\n").expect("the guard reads");
-        let mut reply = String::new();
-        stream.read_to_string(&mut reply).expect("the guard answers");
-        assert!(reply.starts_with("HTTP/1.1 200"), "{reply}");
+        let reply = support::http::get(self.admin.expect("a guard"), "/readyz").expect("the guard answers");
+        assert_eq!(reply.code, 200, "{reply:?}");
     }
 
     /// The CPU time of all its threads so far.

@@ -7,18 +7,15 @@ use http_body_util::Empty;
 use hyper::{Request, body::Bytes};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{ClientConfig, ClientConnection, pki_types::ServerName};
+use support::{
+    client::{Client, Tls, post},
+    guard::Guard,
+    reviews,
+};
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use crate::{
-    honest::{Answers, peak_memory},
-    memory,
-    support::{
-        client::{Client, Tls, post},
-        guard::Guard,
-        reviews,
-    },
-};
+use crate::{honest::Answers, memory};
 
 const CONNECTIONS: usize = 2000;
 /// How many are made at a time, and how often an honest client asks then.
@@ -93,7 +90,7 @@ fn withstands(guard: &Guard, flood: Flood, address: SocketAddr) {
     }
     answers.tell(&format!("{flood:?} × {CONNECTIONS}"), guard);
     regular.ask(&post(&reviews::denied())).decides(false);
-    let (peak, limit) = (peak_memory(guard), memory::limit());
+    let (peak, limit) = (guard.peak_bytes(), memory::limit());
     assert!(peak < limit, "{peak} bytes, of {limit}");
     drop(held);
 }

@@ -3,8 +3,7 @@
 use std::{collections::BTreeMap, fs, process::Command};
 
 use quick_xml::{Reader, events::Event};
-
-use crate::{harness, support::guard::Guard};
+use support::{guard::Guard, programs};
 
 /// The number of cases: more or fewer would be another suite than the one that was looked at.
 const CASES: usize = 145;
@@ -42,7 +41,7 @@ const RACES: [(&str, &str); 7] = [
 const OF_THE_ANSWER: [&str; 3] = ["DATA Frame", "HEADERS Frame", "RST_STREAM Frame"];
 
 pub(crate) fn fails_only_where_an_answer_was_on_its_way() {
-    let program = harness::h2spec().expect("h2spec can be built");
+    let program = programs::h2spec().expect("h2spec can be built");
     let guard = Guard::start();
     for run in 1..=RUNS {
         let report = guard.path("report.xml");
@@ -63,7 +62,7 @@ pub(crate) fn fails_only_where_an_answer_was_on_its_way() {
             assert!(is_race, "{section}: {case}: got {instead}\n{said}");
         }
     }
-    crate::support::still_serves(&guard);
+    support::still_serves(&guard);
 }
 
 /// The cases by section and title, each with what came instead of what was expected, if it failed.

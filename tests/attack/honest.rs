@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{
+use support::{
     client::{Client, post},
     guard::Guard,
     reviews,
@@ -33,16 +33,9 @@ impl Answers {
     /// Says how it went; how long anything took is not asserted.
     pub(crate) fn tell(&self, what: &str, guard: &Guard) {
         let Self { count, slowest, slowest_probe } = self;
-        let peak = peak_memory(guard) >> 20;
+        let peak = guard.peak_bytes() >> 20;
         eprintln!(
             "{what}: {count} answers, the slowest after {slowest:?}, of /livez {slowest_probe:?}; {peak} MiB at most"
         );
     }
-}
-
-/// The most memory that the guard ever had resident, in bytes.
-pub(crate) fn peak_memory(guard: &Guard) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", guard.id())).expect("the guard runs");
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
-    peak.map(|kib: u64| kib << 10).expect("the kernel says how much")
 }

@@ -2,20 +2,15 @@
 
 mod floods;
 mod h2spec;
-#[allow(dead_code, unused_imports, reason = "the cluster tests need more of it")]
-#[path = "../cluster/harness/mod.rs"]
-mod harness;
 mod honest;
 mod hostile;
 mod memory;
 mod slow;
-#[allow(dead_code, reason = "the integration tests need more of it")]
-#[path = "../integration/support/mod.rs"]
-mod support;
 
-use std::{env, process::ExitCode};
+use std::process::ExitCode;
 
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::Arguments;
+use support::trial;
 
 /// A test: its name, what it does, and the program without which it cannot.
 type Test = (&'static str, fn(), Option<&'static str>);
@@ -37,21 +32,6 @@ const TESTS: [Test; 11] = [
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
-    let trials = TESTS.map(|(name, test, program)| {
-        let trial = Trial::test(name, move || {
-            test();
-            Ok(())
-        });
-        let Some(program) = program.filter(|program| !is_here(program)) else { return trial };
-        if env::var_os("CI").is_none() {
-            return trial.with_kind(format!("no {program} here")).with_ignored_flag(true);
-        }
-        // There a test that is left out would look like one that passed.
-        Trial::test(name, move || Err(format!("{program} is not here: install it").into()))
-    });
+    let trials = TESTS.map(|(name, run, program)| trial(name, program.as_slice(), run));
     libtest_mimic::run(&arguments, trials.into()).exit_code()
-}
-
-fn is_here(program: &str) -> bool {
-    env::split_paths(&env::var_os("PATH").unwrap_or_default()).any(|folder| folder.join(program).is_file())
 }

@@ -12,15 +12,12 @@ use std::{
 };
 
 use serde_json::Value;
-
-use crate::{
-    honest::{Answers, peak_memory},
-    hostile,
-    support::{
-        client::{Tls, post},
-        guard::{Guard, Start},
-    },
+use support::{
+    client::{Tls, post},
+    guard::{Guard, Start},
 };
+
+use crate::{honest::Answers, hostile};
 
 const MANIFEST: &str = include_str!("../../manifests/base/deployment.yaml");
 /// The most that the manifests may ask for.
@@ -79,7 +76,7 @@ pub(crate) fn hostile_bodies_stay_under_the_limit() {
     let outcomes = outcomes.into_inner().expect("no client panics");
     answers.tell(&format!("hostile bodies, whose senders got {outcomes:?}"), &guard);
     assert!(outcomes.contains_key("200"), "some were decided: {outcomes:?}");
-    let peak = peak_memory(&guard);
+    let peak = guard.peak_bytes();
     assert!(peak <= limit, "{peak} bytes, of {limit}");
     assert!(manifests <= AIM, "the manifests' limit is {manifests} bytes");
 }

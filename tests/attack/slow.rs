@@ -5,10 +5,9 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::{
-    honest::Answers,
-    support::{client::Tls, guard::Guard},
-};
+use support::{client::Tls, guard::Guard};
+
+use crate::honest::Answers;
 
 pub(crate) const PROGRAM: &str = "slowhttptest";
 
@@ -48,7 +47,7 @@ fn withstands(what: &str, mode: &[&str]) {
     let mut answers = Answers::default();
     while attack.try_wait().expect("it is our child").is_none() {
         answers.one_more(&guard);
-        regular.ask(&crate::support::client::post(&crate::support::reviews::allowed())).decides(true);
+        regular.ask(&support::client::post(&support::reviews::allowed())).decides(true);
     }
     answers.tell(what, &guard);
     let said = said.join().expect("no panic there").expect("it was read");

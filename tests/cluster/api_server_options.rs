@@ -1,6 +1,6 @@
 //! Options of the API server and of CRDs that change how the guard is asked, or about what.
 
-use std::{fs, path::Path, process::Command, sync::Arc};
+use std::{fs, path::Path};
 
 use pytorchjob_guard::{
     policy::Policy,
@@ -8,10 +8,17 @@ use pytorchjob_guard::{
 };
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
+use support::{
+    control_plane::{ADMIN, ControlPlane, PERSON},
+    example_job, free_address,
+    guard::{Guard, Start},
+    programs::Programs,
+    session::Session,
+    until,
+};
 
 use crate::{
-    cluster::{Clusters, GUARD, HERE, certificates},
-    harness::{ADMIN, ControlPlane, Guard, PERSON, Programs, Session, example_job, free_address, until},
+    cluster::{Clusters, HERE, certificates},
     run::Run,
     tests,
 };
@@ -26,7 +33,7 @@ fn register(plane: &ControlPlane, name: &str, guard: &Guard, certs: &Path, polic
     let policy = Policy::builtin(policy).unwrap_or_else(|| Policy::parse(policy).expect("the policy is good"));
     let registration = Registration {
         name: name.to_owned(),
-        address: Address::Url(format!("https://{}/validate", guard.address)),
+        address: Address::Url(format!("https://{}/validate", guard.address())),
         ca_bundle: Some(fs::read(certs.join("ca.crt")).expect("a CA")),
         always_ask: false,
     };
@@ -62,16 +69,17 @@ fn a_guard_with_a_client_ca_is_asked_with_the_certificate_of_an_admission_config
     let certs = folder.join("certs");
     certificates(&certs);
     client_certificates(&folder);
-    let start = |log: &str| {
-        let mut command = Command::new(GUARD);
-        command.args(["serve", "--policy", "cci", "--client-ca"]).arg(folder.join("clients.crt"));
-        command.arg("--tls-cert").arg(certs.join("tls.crt")).arg("--tls-key").arg(certs.join("tls.key"));
-        let address = free_address().expect("a free port");
-        Guard::serve(&Arc::clone(&session), folder.join(log), address, &mut command).expect("a guard starts")
+    let start = || {
+        let clients = folder.join("clients.crt");
+        let start = Start::within(&session).args(&["--policy", "cci"]).certs(&certs);
+        start
+            .with(|command| _ = command.arg("--client-ca").arg(clients))
+            .listen(free_address().expect("a free port"))
+            .serve()
     };
-    let (known, unknown) = (start("known.log"), start("unknown.log"));
+    let (known, unknown) = (start(), start());
 
-    let kubeconfig = json!({"apiVersion": "v1", "kind": "Config", "users": [{"name": known.address.to_string(), "user": {
+    let kubeconfig = json!({"apiVersion": "v1", "kind": "Config", "users": [{"name": known.address().to_string(), "user": {
         "client-certificate": folder.join("client.crt"), "client-key": folder.join("client.key")}}]});
     let webhooks = json!({"apiVersion": "apiserver.config.k8s.io/v1", "kind": "WebhookAdmissionConfiguration",
         "kubeConfigFile": folder.join("webhooks.kubeconfig")});
@@ -122,7 +130,7 @@ fn a_guard_with_a_client_ca_is_asked_with_the_certificate_of_an_admission_config
 
     // kubectl sends no traceparent: the trace is the API server's own.
     let line = until("the denial in the guard's log", || {
-        let log = known.log()?;
+        let log = known.log();
         Ok(log.lines().find(|line| line.contains("spec.backoffLimit")).map(str::to_owned))
     });
     let line: Value = serde_json::from_str(&line.expect("the denial is logged")).expect("a line of JSON");

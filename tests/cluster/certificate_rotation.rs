@@ -7,10 +7,10 @@ use std::{
 
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use serde_json::json;
+use support::{free_address, registration::Registration, until};
 
 use crate::{
     cluster::{Clusters, certificates},
-    harness::{Registration, free_address, until},
     rotation::{Load, Mounted, served},
     tests,
 };
@@ -55,10 +55,8 @@ fn rotates_certificates_under_load_without_a_failed_update(clusters: &Clusters) 
             let new = renewed(&old, folder.join(name));
             assert_ne!(certificate(&new), certificate(&old));
             secret.swap(&new);
-            until("the new certificate", || {
-                Ok((served(&guard, guard.address.ip().into(), &ca)? == certificate(&new)).then_some(()))
-            })
-            .expect("the guard serves the new certificate");
+            until("the new certificate", || Ok((served(&guard, "127.0.0.1", &ca)? == certificate(&new)).then_some(())))
+                .expect("the guard serves the new certificate");
             // Another name is another connection of the API server, shown the new certificate.
             if name == "second" {
                 register("localhost");

@@ -15,15 +15,19 @@ use kube::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
+use support::{
+    control_plane::PERSON,
+    programs::{python_client, typed_client},
+};
 
 use crate::{
     cluster::{Clusters, HERE, Job},
-    harness::{PERSON, python_client, typed_client},
     tests,
 };
 
 tests![
     replaces_a_job_with_the_typed_client_in_go,
+    #[needs("python3")]
     replaces_a_job_with_the_client_in_python,
     replaces_a_job_with_typed_structs_of_kube_rs,
     replaces_a_job_with_dynamic_objects_of_kube_rs,

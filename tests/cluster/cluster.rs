@@ -12,24 +12,24 @@ use std::{
 };
 
 use serde_json::{Value, json};
-
-use crate::{
-    conditions::Arenas,
-    harness::{
-        ADMIN, ControlPlane, Guard, Operator, PERSON, Programs, Registration, Session, example_job, free_address,
-        make_certificates,
-    },
-    run::Run,
+use support::{
+    control_plane::{ADMIN, ControlPlane, PERSON},
+    example_job, free_address,
+    guard::{Guard, Start, make_certificates},
+    operator::Operator,
+    programs::Programs,
+    registration::Registration,
+    session::Session,
 };
 
-/// The guard that is tested.
-pub(crate) const GUARD: &str = env!("CARGO_BIN_EXE_pytorchjob-guard");
+use crate::{conditions::ComparedClusters, run::Run};
+
 /// This folder.
 pub(crate) const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster");
 /// The policy of the guard that is registered for all of a cluster.
 const POLICY: &str = "cci";
 /// What Kueue may do, where no guard is before it.
-const KUEUES_ROLE: &str = include_str!("harness/kueue.yaml");
+const KUEUES_ROLE: &str = include_str!("kueue.yaml");
 /// Where the example job is from the start, for questions about the cluster as a whole.
 const PROBE: &str = "probe";
 
@@ -39,7 +39,7 @@ pub(crate) struct Clusters {
     cci: OnceLock<Result<Cluster, String>>,
     training_operator: OnceLock<Result<Cluster, String>>,
     /// For the conditions of registrations.
-    pub(crate) arenas: Arenas,
+    pub(crate) compared: ComparedClusters,
 }
 
 impl Clusters {
@@ -82,8 +82,9 @@ impl Cluster {
         plane.apply(KUEUES_ROLE)?;
         plane.create_job(PROBE, example.clone())?;
         let certs = session.folder().join("certs");
-        make_certificates(Path::new(GUARD), &certs)?;
-        let guard = Guard::start(&session, Path::new(GUARD), &certs, free_address()?, POLICY)?;
+        make_certificates(&certs)?;
+        let guard =
+            Start::within(&session).args(&["--policy", POLICY]).certs(&certs).listen(free_address()?).try_serve()?;
         guard
             .register(&plane, Registration { name: "pytorchjob-guard", only: None, host: "127.0.0.1", probe: PROBE })?;
         Ok(Self { guard, plane, session, example, names: AtomicUsize::new(1) })
@@ -117,16 +118,12 @@ impl Cluster {
 
     /// Another guard, with certificates of its own; nobody asks it before it is registered.
     pub(crate) fn second_guard(&self, certs: &Path, listen: SocketAddr) -> Guard {
-        Guard::start(&self.session, Path::new(GUARD), certs, listen, POLICY).expect("a second guard starts")
+        Start::within(&self.session).args(&["--policy", POLICY]).certs(certs).listen(listen).serve()
     }
 
     /// A guard at this address with these arguments; nobody asks it before it is registered.
     pub(crate) fn guard_with(&self, address: SocketAddr, prepare: impl FnOnce(&mut Command)) -> Guard {
-        let mut command = Command::new(GUARD);
-        command.arg("serve");
-        prepare(&mut command);
-        let log = self.session.folder().join(self.fresh_name()).with_extension("log");
-        Guard::serve(&self.session, log, address, &mut command).expect("a guard starts")
+        Start::within(&self.session).listen(address).with(prepare).serve()
     }
 
     /// The example job, with something added, in a namespace that no guard is asked about.
@@ -150,7 +147,7 @@ impl Cluster {
         let certs = self.folder().join("certs");
         certificates(&certs);
         let address = free_address().expect("a port is free");
-        let guard = Guard::start(&self.session, Path::new(GUARD), &certs, address, policy).expect("a guard starts");
+        let guard = Start::within(&self.session).args(&["--policy", policy]).certs(&certs).listen(address).serve();
         let namespace = &job.namespace;
         let registration = Registration { name: namespace, only: Some(namespace), host: "127.0.0.1", probe: namespace };
         guard.register(&self.plane, registration).expect("the guard can be registered");
@@ -182,7 +179,7 @@ impl Cluster {
 
 /// Has the guard make certificates for loopback in `folder`.
 pub(crate) fn certificates(folder: &Path) {
-    make_certificates(Path::new(GUARD), folder).expect("certificates can be made");
+    make_certificates(folder).expect("certificates can be made");
 }
 
 /// The example job, in its own namespace.
@@ -285,7 +282,7 @@ fn training_operator_module() -> io::Result<PathBuf> {
         .current_dir(Path::new(HERE).join("training-operator"))
         .env("GOWORK", "off")
         .output()
-        .map_err(|error| crate::harness::go_missing(&error))?;
+        .map_err(|error| support::programs::go_missing(&error))?;
     let answer: Value = serde_json::from_slice(&output.stdout)?;
     answer["Dir"].as_str().map(PathBuf::from).ok_or_else(|| {
         io::Error::other(format!("go mod download {module}: {}", String::from_utf8_lossy(&output.stderr)))

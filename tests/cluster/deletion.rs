@@ -1,15 +1,15 @@
 //! A job can always go away: the garbage collector's and the namespace controller's own updates pass.
 
 use serde_json::{Value, json};
+use support::example_job;
 
 use crate::{
     cluster::{Clusters, Job},
-    harness::example_job,
     run::Run,
-    tests,
+    tests_of_every_version,
 };
 
-tests![
+tests_of_every_version![
     finishes_a_foreground_deletion,
     finishes_an_orphan_deletion,
     finishes_the_deletion_of_an_owner_that_orphans_the_job,

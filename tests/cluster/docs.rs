@@ -2,10 +2,15 @@
 
 use std::path::Path;
 
-use crate::{
-    cluster::{Clusters, GUARD, training_operator_crd},
-    harness::{ControlPlane, Programs, Session, helm},
+use support::{
+    control_plane::ControlPlane,
     pages::{pages, path_with},
+    programs::{Programs, helm},
+    session::Session,
+};
+
+use crate::{
+    cluster::{Clusters, training_operator_crd},
     tests,
 };
 
@@ -17,7 +22,7 @@ fn every_page_that_needs_a_cluster_holds(_: &Clusters) {
     let crd = training_operator_crd().expect("the CRD");
     let plane = ControlPlane::boot(&session, &programs, &crd).expect("a control plane");
     let folder_of = |program: &Path| program.parent().expect("a folder").to_owned();
-    let programs = [Path::new(GUARD), &programs.kubectl, &helm().expect("Helm")].map(folder_of);
+    let programs = [support::guard::path(), &programs.kubectl, &helm().expect("Helm")].map(folder_of);
     let path = path_with(&programs.each_ref().map(std::path::PathBuf::as_path));
     let mut names = Vec::new();
     for page in pages().iter().filter(|page| page.needs_a_cluster() && !page.needs_an_installation()) {

@@ -1,10 +1,11 @@
 //! `--dry-run=server` and `kubectl diff` tell beforehand what the real thing would.
 
 use serde_json::{Value, json};
+use support::example_job;
 
-use crate::{cluster::Clusters, harness::example_job, tests};
+use crate::{cluster::Clusters, tests_of_every_version};
 
-tests![
+tests_of_every_version![
     rejects_in_a_dry_run_what_it_rejects,
     accepts_in_a_dry_run_what_it_accepts,
     rejects_in_a_diff_what_it_rejects,

@@ -6,14 +6,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use support::control_plane::PERSON;
+
 use crate::{
     cluster::{Clusters, Job, Violation},
-    harness::PERSON,
     run::Run,
-    tests,
+    tests_of_every_version,
 };
 
-tests![
+tests_of_every_version![
     reopens_the_editor_with_a_line_for_each_forbidden_field,
     reopens_the_editor_until_the_edit_is_right,
     changes_nothing_when_the_user_gives_up,

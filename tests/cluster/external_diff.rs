@@ -1,10 +1,10 @@
 //! `KUBECTL_EXTERNAL_DIFF="pytorchjob-guard check" kubectl diff` asks what the guard would say, where there is none.
 
 use serde_json::{Value, json};
+use support::{control_plane::PERSON, example_job};
 
 use crate::{
-    cluster::{Clusters, GUARD, Job},
-    harness::{PERSON, example_job},
+    cluster::{Clusters, Job},
     run::Run,
     tests,
 };
@@ -45,7 +45,7 @@ fn diff(job: &Job, words: &str, arguments: &[&str], object: &Value) -> Run {
     let file = job.cluster.folder().join("object.json");
     std::fs::write(&file, object.to_string()).expect("the file can be written");
     let mut kubectl = job.command(PERSON);
-    kubectl.env("KUBECTL_EXTERNAL_DIFF", format!("{GUARD} check {words}").trim_end());
+    kubectl.env("KUBECTL_EXTERNAL_DIFF", format!("{} check {words}", support::guard::path().display()).trim_end());
     Run::of(kubectl.args(["diff"]).args(arguments).arg("-f").arg(file))
 }
 

@@ -3,15 +3,15 @@
 //! Each change is attempted as a JSON patch, and each comes with its twin: the same kind of change where it may be made.
 
 use serde_json::{Value, json};
+use support::example_job;
 
 use crate::{
     cluster::{Clusters, Job, Violation},
-    harness::example_job,
     run::Run,
-    tests,
+    tests_of_every_version,
 };
 
-tests![
+tests_of_every_version![
     rejects_another_image,
     rejects_other_arguments,
     rejects_another_number_of_replicas,

@@ -4,10 +4,10 @@
 use std::fs;
 
 use serde_json::{Value, json};
+use support::{control_plane::ADMIN, guard::Guard, until};
 
 use crate::{
     cluster::{Cluster, Clusters, Job, Violation},
-    harness::{ADMIN, Guard, until},
     run::Run,
     tests,
 };

@@ -8,18 +8,23 @@ use std::{
 };
 
 use serde_json::json;
+use support::{
+    control_plane::{ADMIN, ControlPlane},
+    monitoring::{MONITORING, RULE_TESTS, promql::Query, queries},
+    until,
+};
 
 use crate::{
     cluster::{Cluster, Clusters, Job},
-    dashboards::{MONITORING, RULE_TESTS, promql::Query, queries},
-    harness::{ADMIN, ControlPlane, until},
     managed::{Home, Registered, until_metric, until_ready_says},
     tests,
 };
 
 tests![
     every_query_asks_for_what_exists,
+    #[needs("promtool")]
     promtool_sees_each_alert_fire_and_be_silent,
+    #[needs("promtool")]
     promtool_takes_every_query_of_the_dashboard,
 ];
 
@@ -84,7 +89,7 @@ fn of_a_guard_that_looks_after_them(cluster: &Cluster) -> String {
     let guard = home.managed(&["--manage-registration"]);
     until_ready_says(&guard, "200 OK");
     until_metric(&guard, "registration_fits", 1);
-    guard.metrics().expect("the guard has metrics")
+    guard.metrics()
 }
 
 /// Has the API server fail in a way that it counts: a registration like ours, but for the job's namespace and with this.
@@ -126,7 +131,7 @@ fn every_query_asks_for_what_exists(clusters: &Clusters) {
     provoke(&apart, &condition("object.metadata.name == ''"), "match_condition_exclusions_total");
 
     let mut known = series(&of_the_api_server(&cluster.plane).expect("the API server has metrics"));
-    known.extend(series(&cluster.guard.metrics().expect("the guard has metrics")));
+    known.extend(series(&cluster.guard.metrics()));
     // It has the most.
     for (metric, series) in series(&of_a_guard_that_looks_after_them(cluster)) {
         known.entry(metric).or_insert(series);

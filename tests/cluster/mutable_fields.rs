@@ -1,15 +1,15 @@
 //! The five fields that a running job may change, and every way in which users change them.
 
 use serde_json::{Value, json};
+use support::example_job;
 
 use crate::{
     cluster::{Clusters, Job},
-    harness::example_job,
     run::Run,
-    tests,
+    tests_of_every_version,
 };
 
-tests![
+tests_of_every_version![
     accepts_each_field_by_merge_patch,
     accepts_each_field_by_json_patch,
     accepts_each_field_by_apply,

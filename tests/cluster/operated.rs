@@ -2,10 +2,13 @@
 //! the test says of the pods what a kubelet would.
 
 use serde_json::{Value, json};
+use support::{
+    control_plane::{OPERATOR, PERSON},
+    until,
+};
 
 use crate::{
     cluster::{Clusters, Job},
-    harness::{OPERATOR, PERSON, until},
     tests,
 };
 
@@ -87,7 +90,7 @@ fn takes_a_job_from_its_creation_to_its_deletion_without_a_refusal(clusters: &Cl
 
     let refused: Vec<_> = by(PERSON).into_iter().filter(|event| event["responseStatus"]["code"] == 422).collect();
     assert_eq!(refused.len(), 1, "{refused:#?}");
-    let log = guard.log().expect("the guard has a log");
+    let log = guard.log();
     let denials = log.lines().filter(|line| line.contains("\"denied\"") && !line.contains("\"dry_run\":true"));
     let denials: Vec<&str> = denials.collect();
     assert!(denials.len() == 1 && denials[0].contains(PERSON), "{denials:#?}");

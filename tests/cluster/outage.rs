@@ -1,10 +1,10 @@
 //! Without a guard nothing is updated, and whatever is not an update goes on.
 
 use serde_json::json;
+use support::{example_job, free_address, registration::Registration};
 
 use crate::{
     cluster::{Clusters, Job, certificates},
-    harness::{Registration, example_job, free_address},
     tests,
 };
 

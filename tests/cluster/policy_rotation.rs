@@ -8,10 +8,10 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use support::{guard::Guard, until};
 
 use crate::{
     cluster::{Clusters, Job},
-    harness::{Guard, until},
     rotation::{Load, Mounted},
     tests,
 };
@@ -53,7 +53,7 @@ impl<'a> Rotated<'a> {
     /// Waits until so many policies were taken or refused.
     fn await_reloads(&self, result: &str, count: u64) {
         let metric = format!("policy_reloads_total{{result=\"{result}\"}}");
-        until(&metric, || Ok((self.guard.metric(&metric)? == Some(count)).then_some(()))).expect("the guard looks");
+        until(&metric, || Ok((self.guard.count(&metric)? == Some(count)).then_some(()))).expect("the guard looks");
     }
 
     /// Shows that `spec.{field}` alone may change, of the two that a policy here may name.
@@ -69,7 +69,7 @@ impl<'a> Rotated<'a> {
         let (forbidden, _) = patch(other);
         let what = if self.job.stored()["spec"].get(other).is_some() { "" } else { "(added)" };
         self.job.patch(&forbidden).rejected(&[(&format!("spec.{other}"), what)]);
-        assert_eq!(self.guard.metric(&format!("policy_info{{name=\"{field}\"}}")).expect("metrics"), Some(1));
+        assert_eq!(self.guard.count(&format!("policy_info{{name=\"{field}\"}}")).expect("metrics"), Some(1));
     }
 }
 
@@ -94,7 +94,7 @@ fn replaces_the_policy_under_load_without_a_failed_update(clusters: &Clusters) {
         }
     });
     rotated.await_reloads("refused", 0);
-    let log = rotated.guard.log().expect("the guard has a log");
+    let log = rotated.guard.log();
     assert_eq!(log.matches("the policy file changed and is in effect").count(), 3, "{log}");
 }
 
@@ -105,7 +105,7 @@ fn keeps_the_policy_where_the_new_one_is_bad(clusters: &Clusters) {
     rotated.await_reloads("refused", 1);
     rotated.is_under("first");
     let said = || {
-        let log = rotated.guard.log()?;
+        let log = rotated.guard.log();
         Ok(log.lines().find(|line| line.contains("the policy file changed and cannot be used")).map(str::to_owned))
     };
     let line: Value =

@@ -2,50 +2,27 @@
 
 use std::{
     fs,
-    io::{self, Write as _},
-    net::TcpStream,
+    io::{self},
     os::unix::fs::symlink,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
 };
 
-use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
-    pki_types::{CertificateDer, ServerName},
-};
+use rustls::pki_types::CertificateDer;
+use support::{client::Tls, guard::Guard, until};
 
-use crate::{
-    cluster::Job,
-    harness::{Guard, until},
-};
+use crate::cluster::Job;
 
 /// Calls the guard by that name as somebody who trusts these CAs; gives the certificate that a new connection is shown.
 pub(crate) fn served(
     guard: &Guard,
-    name: ServerName<'static>,
+    name: &str,
     trusted: &[CertificateDer<'static>],
 ) -> io::Result<CertificateDer<'static>> {
-    let mut roots = RootCertStore::empty();
-    for ca in trusted {
-        roots.add(ca.clone()).map_err(io::Error::other)?;
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(io::Error::other)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let connection = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
-    let mut stream = StreamOwned::new(connection, TcpStream::connect(guard.address)?);
-    stream.flush()?;
-    while stream.conn.is_handshaking() {
-        stream.conn.complete_io(&mut stream.sock)?;
-    }
-    let chain = stream.conn.peer_certificates().unwrap_or_default();
+    let client = Tls::trusting_each(trusted.iter().cloned()).named(name).connect(guard.address())?;
+    let chain = client.stream.conn.peer_certificates().unwrap_or_default();
     Ok(chain.first().expect("a server shows its certificate").clone().into_owned())
 }
 

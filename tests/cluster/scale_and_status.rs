@@ -5,10 +5,10 @@ use serde_json::json;
 use crate::{
     cluster::{Clusters, Job},
     run::Run,
-    tests,
+    tests_of_every_version,
 };
 
-tests![rejects_kubectl_scale, accepts_an_update_of_the_status, accepts_a_status_sent_with_the_job];
+tests_of_every_version![rejects_kubectl_scale, accepts_an_update_of_the_status, accepts_a_status_sent_with_the_job];
 
 fn scale(job: &Job, replicas: &str) -> Run {
     job.kubectl(&["scale", "pytorchjob", "pytorch-test", replicas])

@@ -10,8 +10,9 @@ use std::{
 use pytorchjob_guard::{admission::answer, policy::Policy};
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
+use support::programs::judges;
 
-use crate::{cluster::Clusters, harness::judges, tests};
+use crate::{cluster::Clusters, tests};
 
 tests![
     the_table_is_what_the_go_types_give,

@@ -1,14 +1,14 @@
 //! What a policy's actions make of a violation: users see it or not, the audit log knows, and the update passes or not.
 
 use serde_json::{Map, Value, json};
+use support::guard::Guard;
 
 use crate::{
     cluster::{Cluster, Clusters, Job, Violation},
-    harness::Guard,
-    tests,
+    tests_of_every_version,
 };
 
-tests![
+tests_of_every_version![
     warns_of_each_field_and_lets_the_update_through,
     audits_without_a_word_to_the_user,
     denies_and_audits,
@@ -77,7 +77,7 @@ fn tolerates(clusters: &Clusters, actions: &str, warnings: &[String]) {
     assert_eq!(stored["spec"]["backoffLimit"], 1, "the update is made");
     assert_eq!(stored["spec"]["pytorchReplicaSpecs"]["Worker"]["replicas"], 2, "the update is made");
     assert_eq!(audited(&job), violations());
-    let tolerated = guard.metric(r#"decisions_total{operation="UPDATE",subresource="",result="tolerated"}"#);
+    let tolerated = guard.count(r#"decisions_total{operation="UPDATE",subresource="",result="tolerated"}"#);
     // The other one is the question whether the guard is asked yet.
     assert!(tolerated.expect("the guard has metrics") >= Some(2));
 }

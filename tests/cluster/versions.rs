@@ -1,25 +1,19 @@
 //! What an API server of any supported version says to that which is registered with it.
 
-use std::{
-    io::Write as _,
-    process::{Command, Stdio},
-};
+use std::{io::Write as _, process::Stdio};
 
 use serde_json::Value;
+use support::{control_plane::ADMIN, guard};
 
-use crate::{
-    cluster::{Clusters, GUARD},
-    harness::ADMIN,
-    tests,
-};
+use crate::{cluster::Clusters, tests_of_every_version};
 
-tests![registrations_and_admission_policies_are_accepted_without_a_warning];
+tests_of_every_version![registrations_and_admission_policies_are_accepted_without_a_warning];
 
 const POLICIES: [&str; 3] = ["cci", "training-operator", "kueue"];
 
 /// What the guard prints, with a name that nothing has yet.
 fn printed(arguments: &[&str]) -> String {
-    let output = Command::new(GUARD).args(arguments).output().expect("the guard runs");
+    let output = guard::program().args(arguments).output().expect("the guard runs");
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     text.replacen("  name: pytorchjob-guard\n", "  name: of-this-version\n", 1)

@@ -5,22 +5,15 @@ use std::{
     io,
     net::{Ipv4Addr, TcpStream},
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::Duration,
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD as STANDARD};
-use rustls::{
-    ClientConfig, ClientConnection, RootCertStore,
-    crypto::ring,
-    pki_types::{CertificateDer, ServerName, pem::PemObject as _},
-};
+use support::client::Tls;
 
-use crate::arena::{Arena, GUARD};
+use crate::test_cluster::{GUARD, TestCluster};
 
 /// The guard's port for reviews.
 const PORT: u16 = 8443;
@@ -29,15 +22,16 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Connects to every replica again and again while `during` runs, trusting what the registration says at that time. Gives how
 /// many connections were good, and why the others were not.
-pub(crate) fn verified_during(arena: &Arena, during: impl FnOnce()) -> (usize, Vec<String>) {
+pub(crate) fn verified_during(cluster: &TestCluster, during: impl FnOnce()) -> (usize, Vec<String>) {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         let caller = scope.spawn(|| {
             let (mut good, mut bad) = (0, Vec::new());
             while !stop.load(Ordering::Relaxed) {
-                let config = trusting(&arena.ca_bundle());
-                for (pod, address) in arena.kubelet.pods() {
-                    match handshake(&config, address) {
+                let bundle = String::from_utf8(cluster.ca_bundle()).expect("a caBundle is PEM");
+                let client = Tls::trusting(&bundle).named(&format!("{GUARD}.{GUARD}.svc"));
+                for (pod, address) in cluster.kubelet.pods() {
+                    match handshake(&client, address) {
                         Ok(()) => good += 1,
                         Err(error) => bad.push(format!("{pod}: {error}")),
                     }
@@ -53,26 +47,10 @@ pub(crate) fn verified_during(arena: &Arena, during: impl FnOnce()) -> (usize, V
     })
 }
 
-/// A client that trusts these CAs, PEM.
-fn trusting(bundle: &[u8]) -> Arc<ClientConfig> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(bundle) {
-        roots.add(certificate.expect("a caBundle is PEM")).expect("a CA");
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
-    let config = config.with_safe_default_protocol_versions().expect("TLS");
-    Arc::new(config.with_root_certificates(roots).with_no_client_auth())
-}
-
-fn handshake(config: &Arc<ClientConfig>, address: Ipv4Addr) -> io::Result<()> {
-    let name = ServerName::try_from(format!("{GUARD}.{GUARD}.svc")).map_err(io::Error::other)?;
-    let mut connection = ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
-    let mut stream = TcpStream::connect((address, PORT))?;
+fn handshake(client: &Tls, address: Ipv4Addr) -> io::Result<()> {
+    let stream = TcpStream::connect((address, PORT))?;
     stream.set_read_timeout(Some(TIMEOUT))?;
-    while connection.is_handshaking() {
-        connection.complete_io(&mut stream)?;
-    }
-    Ok(())
+    client.over(stream).map(drop)
 }
 
 /// The one `caBundle` of all webhooks of a registration, decoded.

@@ -1,11 +1,12 @@
 //! A replica that ends without a word.
 
+use support::until;
+
 use crate::{
     api::Refusal,
-    arena::{Arena, Arenas},
-    harness::until,
     load::Load,
     overlay::{Overlay, REPLICAS},
+    test_cluster::{TestCluster, TestClusters},
     tests,
 };
 
@@ -14,21 +15,21 @@ tests![fails_only_calls_to_a_replica_that_is_killed];
 /// How a call ends whose connection breaks, where the API server does not say which one it was.
 const BROKEN: [&str; 2] = [": EOF", ": http: server closed idle connection"];
 
-fn fails_only_calls_to_a_replica_that_is_killed(arenas: &Arenas, overlay: Overlay) {
-    let arena = arenas.with(overlay);
-    Load::on(arena, |load| {
-        let victim = busiest(arena, load);
-        let address = arena.kubelet.pods()[&victim];
+fn fails_only_calls_to_a_replica_that_is_killed(clusters: &TestClusters, overlay: Overlay) {
+    let cluster = clusters.with(overlay);
+    Load::on(cluster, |load| {
+        let victim = busiest(cluster, load);
+        let address = cluster.kubelet.pods()[&victim];
         load.take().lost_nothing();
-        arena.kubelet.signal(&victim, "KILL").expect("it runs");
+        cluster.kubelet.signal(&victim, "KILL").expect("it runs");
         until("the container to be started again", || {
-            let pods = arena.pod_objects();
+            let pods = cluster.pod_objects();
             let restarted = |count: &serde_json::Value| count.as_u64() > Some(0);
             let pod = pods.iter().find(|pod| pod["metadata"]["name"] == *victim);
             Ok(pod.filter(|pod| restarted(&pod["status"]["containerStatuses"][0]["restartCount"])).map(|_| ()))
         })
         .expect("the kubelet starts it again");
-        arena.await_pods(REPLICAS);
+        cluster.await_pods(REPLICAS);
         let meanwhile = load.take();
         eprintln!("{overlay}, a replica killed: {}", meanwhile.summary());
         meanwhile.let_nothing_pass();
@@ -48,9 +49,9 @@ fn fails_only_calls_to_a_replica_that_is_killed(arenas: &Arenas, overlay: Overla
 }
 
 /// The replica that answers the most, so that there is something to break.
-fn busiest(arena: &Arena, load: &Load) -> String {
-    let before = arena.decisions();
+fn busiest(cluster: &TestCluster, load: &Load) -> String {
+    let before = cluster.decisions();
     load.another_round();
-    let done = arena.decisions().into_iter().map(|(pod, count)| (count - before.get(&pod).unwrap_or(&0.0), pod));
+    let done = cluster.decisions().into_iter().map(|(pod, count)| (count - before.get(&pod).unwrap_or(&0.0), pod));
     done.max_by(|one, other| one.0.total_cmp(&other.0)).expect("there are replicas").1
 }

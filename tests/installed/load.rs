@@ -12,12 +12,12 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use support::{control_plane::PERSON, until};
 use tokio::task::JoinSet;
 
 use crate::{
     api::{Api, Refusal},
-    arena::{Arena, job_path},
-    harness::{PERSON, until},
+    test_cluster::{TestCluster, job_path},
 };
 
 /// How many clients label jobs, each its own.
@@ -56,16 +56,16 @@ pub(crate) struct Ledger {
 
 impl Load {
     /// Updates jobs while `during` runs, and gives what came of it.
-    pub(crate) fn on(arena: &Arena, during: impl FnOnce(&Self)) -> Ledger {
-        Self::of(arena, true, during)
+    pub(crate) fn on(cluster: &TestCluster, during: impl FnOnce(&Self)) -> Ledger {
+        Self::of(cluster, true, during)
     }
 
     /// Likewise, without the client that tries what is forbidden.
-    pub(crate) fn of_allowed(arena: &Arena, during: impl FnOnce(&Self)) -> Ledger {
-        Self::of(arena, false, during)
+    pub(crate) fn of_allowed(cluster: &TestCluster, during: impl FnOnce(&Self)) -> Ledger {
+        Self::of(cluster, false, during)
     }
 
-    fn of(arena: &Arena, forbidden: bool, during: impl FnOnce(&Self)) -> Ledger {
+    fn of(cluster: &TestCluster, forbidden: bool, during: impl FnOnce(&Self)) -> Ledger {
         let shared = Arc::new(Shared {
             stop: AtomicBool::new(false),
             rounds: [const { AtomicU64::new(0) }; CLIENTS + 1],
@@ -73,8 +73,8 @@ impl Load {
         });
         let mut clients = JoinSet::new();
         for client in 0..CLIENTS + usize::from(forbidden) {
-            let (shared, kubeconfig) = (Arc::clone(&shared), arena.plane.kubeconfig());
-            clients.spawn_on(async move { shared.work(client, kubeconfig).await }, arena.runtime.handle());
+            let (shared, kubeconfig) = (Arc::clone(&shared), cluster.plane.kubeconfig());
+            clients.spawn_on(async move { shared.work(client, kubeconfig).await }, cluster.runtime.handle());
         }
         let load = Self { shared };
         // Whatever comes of it, the load ends with it.
@@ -83,7 +83,7 @@ impl Load {
             during(&load);
         }));
         load.shared.stop.store(true, Ordering::Relaxed);
-        arena.runtime.block_on(async {
+        cluster.runtime.block_on(async {
             while let Some(ended) = clients.join_next().await {
                 ended.expect("a client does not panic").expect("a client can be made");
             }

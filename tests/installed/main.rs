@@ -2,18 +2,12 @@
 //! on all the while. No update may get lost, whatever happens to the guard.
 
 mod api;
-mod arena;
 mod handshakes;
-#[allow(dead_code, unused_imports, reason = "the cluster tests need more of it")]
-#[path = "../cluster/harness/mod.rs"]
-mod harness;
 mod kubelet;
 mod load;
 mod namespace;
 mod overlay;
-#[allow(dead_code, reason = "other tests need more of it")]
-#[path = "../docs/mod.rs"]
-mod pages;
+mod test_cluster;
 
 mod killed;
 mod operations;
@@ -26,11 +20,12 @@ mod uninstall;
 use std::{env, process::ExitCode, sync::Arc};
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use support::programs::Programs;
 
-use crate::{arena::Arenas, harness::Programs, overlay::Overlay};
+use crate::{overlay::Overlay, test_cluster::TestClusters};
 
 /// A test: its name, and what it does under an overlay.
-type Test = (&'static str, fn(&Arenas, Overlay));
+type Test = (&'static str, fn(&TestClusters, Overlay));
 
 /// The tests of a module; one that is left out is reported as dead code.
 macro_rules! tests {
@@ -54,28 +49,28 @@ fn main() -> ExitCode {
     if let Some(reason) = &reason {
         eprintln!("the tests of an installed guard cannot run: {reason}");
     }
-    let arenas = Arc::new(Arenas::default());
+    let clusters = Arc::new(TestClusters::default());
     let trials = Overlay::ALL.into_iter().flat_map(|overlay| {
-        let (arenas, reason) = (&arenas, &reason);
+        let (clusters, reason) = (&clusters, &reason);
         let (documented, once) = DOCUMENTED;
         let once = if overlay == documented { once } else { &[] };
         [&TESTS.concat(), once].concat().into_iter().map(move |(name, test)| {
             let name = name.split_once("::").map_or(name, |(_, name)| name);
-            let (arenas, reason) = (Arc::clone(arenas), reason.clone());
+            let (clusters, reason) = (Arc::clone(clusters), reason.clone());
             // In CI a test that shows nothing must not look like one that passed.
             let is_ignored = reason.is_some() && env::var_os("CI").is_none();
             Trial::test(format!("{overlay}::{name}"), move || {
                 if let Some(reason) = reason {
                     return Err(Failed::from(reason));
                 }
-                test(&arenas, overlay);
+                test(&clusters, overlay);
                 Ok(())
             })
             .with_ignored_flag(is_ignored)
         })
     });
     let conclusion = libtest_mimic::run(&arguments, trials.collect());
-    drop(arenas);
+    drop(clusters);
     conclusion.exit_code()
 }
 

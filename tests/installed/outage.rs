@@ -3,23 +3,23 @@
 use std::time::Instant;
 
 use serde_json::json;
+use support::until;
 
 use crate::{
     api::Refusal,
-    arena::{Arena, Arenas, GUARD, job_path},
-    harness::until,
     load::{FORBIDDEN, Ledger, Load},
     overlay::Overlay,
+    test_cluster::{GUARD, TestCluster, TestClusters, job_path},
     tests,
 };
 
 tests![fails_closed_without_replicas_and_works_again_with_one];
 
-fn fails_closed_without_replicas_and_works_again_with_one(arenas: &Arenas, overlay: Overlay) {
-    let arena = arenas.with(overlay);
-    let tail = Load::on(arena, |load| {
-        arena.kubectl(&["scale", "deployment", GUARD, "--replicas=0"]);
-        arena.await_pods(0);
+fn fails_closed_without_replicas_and_works_again_with_one(clusters: &TestClusters, overlay: Overlay) {
+    let cluster = clusters.with(overlay);
+    let tail = Load::on(cluster, |load| {
+        cluster.kubectl(&["scale", "deployment", GUARD, "--replicas=0"]);
+        cluster.await_pods(0);
         let leaving = load.take();
         eprintln!("{overlay}, while the replicas go: {}", leaving.summary());
         leaving.let_nothing_pass();
@@ -27,15 +27,15 @@ fn fails_closed_without_replicas_and_works_again_with_one(arenas: &Arenas, overl
             leaving.lost_no_update();
         }
         is_closed(overlay, &load.round());
-        let foreground = goes_on(arena, overlay);
+        let foreground = goes_on(cluster, overlay);
         is_closed(overlay, &load.round());
 
-        arena.kubectl(&["scale", "deployment", GUARD, "--replicas=1"]);
-        arena.await_pods(1);
+        cluster.kubectl(&["scale", "deployment", GUARD, "--replicas=1"]);
+        cluster.await_pods(1);
         let back = Instant::now();
-        until("the guard to be asked again", || Ok(asks_again(arena, overlay).then_some(()))).expect("it is back");
+        until("the guard to be asked again", || Ok(asks_again(cluster, overlay).then_some(()))).expect("it is back");
         eprintln!("{overlay}, from ready to asked again: {:?}", back.elapsed());
-        arena.await_deleted(&foreground);
+        cluster.await_deleted(&foreground);
         load.round().lost_nothing();
     });
     tail.lost_nothing();
@@ -70,29 +70,29 @@ fn is_no_answer(refusal: &Refusal) -> bool {
 }
 
 /// Shows that jobs are created and deleted, and that their status changes; gives a job that is deleted in foreground.
-fn goes_on(arena: &Arena, overlay: Overlay) -> String {
+fn goes_on(cluster: &TestCluster, overlay: Overlay) -> String {
     let status = json!({"status": {"startTime": "2026-01-01T00:00:00Z"}});
-    arena.patch(&format!("{}/status", job_path(0)), &status).expect("the status can change");
-    let job = arena.create_job("deleted", |_| ());
-    arena.delete(&job, &json!({})).expect("a job can be deleted");
-    arena.await_deleted(&job);
-    let job = arena.create_job("deleted-in-foreground", |_| ());
-    arena.delete(&job, &json!({"propagationPolicy": "Foreground"})).expect("a job can be deleted");
+    cluster.patch(&format!("{}/status", job_path(0)), &status).expect("the status can change");
+    let job = cluster.create_job("deleted", |_| ());
+    cluster.delete(&job, &json!({})).expect("a job can be deleted");
+    cluster.await_deleted(&job);
+    let job = cluster.create_job("deleted-in-foreground", |_| ());
+    cluster.delete(&job, &json!({"propagationPolicy": "Foreground"})).expect("a job can be deleted");
     // The garbage collector takes a finalizer away: that is an update, and without conditions it has to wait.
     if overlay.has_conditions() {
-        arena.await_deleted(&job);
+        cluster.await_deleted(&job);
     } else {
-        assert!(arena.get(&job).is_ok(), "its finalizer cannot be taken away now");
+        assert!(cluster.get(&job).is_ok(), "its finalizer cannot be taken away now");
     }
     job
 }
 
 /// Whether an update gets the guard's answer: with conditions only a forbidden one asks for it.
-fn asks_again(arena: &Arena, overlay: Overlay) -> bool {
+fn asks_again(cluster: &TestCluster, overlay: Overlay) -> bool {
     if overlay.has_conditions() {
-        let forbidden = arena.patch(&job_path(FORBIDDEN), &json!({"spec": {"backoffLimit": 9}}));
+        let forbidden = cluster.patch(&job_path(FORBIDDEN), &json!({"spec": {"backoffLimit": 9}}));
         matches!(forbidden, Err(refusal) if refusal.code == 422)
     } else {
-        arena.patch(&job_path(FORBIDDEN), &json!({"metadata": {"labels": {"back": "true"}}})).is_ok()
+        cluster.patch(&job_path(FORBIDDEN), &json!({"metadata": {"labels": {"back": "true"}}})).is_ok()
     }
 }

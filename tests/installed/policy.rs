@@ -9,14 +9,14 @@ use std::{
 };
 
 use serde_json::json;
+use support::{control_plane::PERSON, until};
 use tokio::task::JoinHandle;
 
 use crate::{
     api::{Api, Refusal},
-    arena::{Arena, Arenas},
-    harness::{PERSON, until},
     load::Load,
     overlay::{Overlay, Pace},
+    test_cluster::{TestCluster, TestClusters},
     tests,
 };
 
@@ -27,25 +27,25 @@ const FIELD: &str = "priorityClassName";
 /// So many attempts are made after the stricter policy is in force.
 const ATTEMPTS: usize = 100;
 
-fn lets_nothing_pass_that_a_stricter_policy_forbids(arenas: &Arenas, overlay: Overlay) {
-    let arena = arenas.at_pace(overlay, Pace::ShortSettle);
-    let job = arena.create_job(&format!("raced-{overlay}"), |_| ());
-    let ledger = Load::on(arena, |load| {
-        put_in_force(arena, "looser", &[FIELD]);
+fn lets_nothing_pass_that_a_stricter_policy_forbids(clusters: &TestClusters, overlay: Overlay) {
+    let cluster = clusters.at_pace(overlay, Pace::ShortSettle);
+    let job = cluster.create_job(&format!("raced-{overlay}"), |_| ());
+    let ledger = Load::on(cluster, |load| {
+        put_in_force(cluster, "looser", &[FIELD]);
         if overlay.has_conditions() {
-            until("conditions that let the field through", || Ok(conditions(arena).contains(FIELD).then_some(())))
-                .unwrap_or_else(|error| panic!("{error}; {}", arena.logs()));
+            until("conditions that let the field through", || Ok(conditions(cluster).contains(FIELD).then_some(())))
+                .unwrap_or_else(|error| panic!("{error}; {}", cluster.logs()));
         }
         load.another_round();
-        let attempts = Attempts::start(arena, job);
+        let attempts = Attempts::start(cluster, job);
         attempts.more(1);
         let allowed = attempts.take();
         assert!(allowed.iter().all(|attempt| attempt.outcome.is_ok()), "the looser policy allows it: {allowed:?}");
 
-        put_in_force(arena, "stricter", &[]);
+        put_in_force(cluster, "stricter", &[]);
         let in_force = Instant::now();
         attempts.more(ATTEMPTS);
-        let attempts = attempts.end(arena);
+        let attempts = attempts.end(cluster);
         let (after, before): (Vec<_>, Vec<_>) = attempts.iter().partition(|attempt| attempt.begun > in_force);
         let passed = before.iter().filter(|attempt| attempt.outcome.is_ok()).count();
         eprintln!("{overlay}, a stricter policy: {passed} of {} passed before, of {} after", before.len(), after.len());
@@ -62,18 +62,18 @@ fn lets_nothing_pass_that_a_stricter_policy_forbids(arenas: &Arenas, overlay: Ov
 
 /// Puts the shipped policy under another name into the `ConfigMap`, with further fields that may change, and waits until every
 /// replica says that it is in force.
-fn put_in_force(arena: &Arena, name: &str, fields: &[&str]) {
+fn put_in_force(cluster: &TestCluster, name: &str, fields: &[&str]) {
     let fields = fields.iter().fold(String::new(), |fields, field| fields + "  - spec." + field + "\n");
     let policy = include_str!("../../src/policy/built_in/cci.yaml")
         .replace("name: cci", &format!("name: {name}"))
         .replace("  - spec.cleanPodPolicy\n", &format!("  - spec.cleanPodPolicy\n{fields}"));
     let patch = json!({"data": {"policy.yaml": policy}}).to_string();
-    arena.kubectl(&["patch", "configmap", "pytorchjob-guard-policy", "--type=merge", "--patch", &patch]);
-    arena.await_policy(name);
+    cluster.kubectl(&["patch", "configmap", "pytorchjob-guard-policy", "--type=merge", "--patch", &patch]);
+    cluster.await_policy(name);
 }
 
-fn conditions(arena: &Arena) -> String {
-    arena.registration()["webhooks"][0]["matchConditions"].to_string()
+fn conditions(cluster: &TestCluster) -> String {
+    cluster.registration()["webhooks"][0]["matchConditions"].to_string()
 }
 
 /// An update, from when on.
@@ -91,11 +91,12 @@ struct Attempts {
 }
 
 impl Attempts {
-    fn start(arena: &Arena, job: String) -> Self {
+    fn start(cluster: &TestCluster, job: String) -> Self {
         let (stop, made) = (Arc::<AtomicBool>::default(), Arc::<Mutex<Vec<Attempt>>>::default());
-        let api = arena.runtime.block_on(Api::new(&arena.plane.kubeconfig(), PERSON)).expect("a client can be made");
+        let api =
+            cluster.runtime.block_on(Api::new(&cluster.plane.kubeconfig(), PERSON)).expect("a client can be made");
         let (stopped, note) = (Arc::clone(&stop), Arc::clone(&made));
-        let task = arena.runtime.spawn(async move {
+        let task = cluster.runtime.spawn(async move {
             for number in 0_u64.. {
                 if stopped.load(Ordering::Relaxed) {
                     break;
@@ -121,9 +122,9 @@ impl Attempts {
         std::mem::take(&mut *self.made.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn end(self, arena: &Arena) -> Vec<Attempt> {
+    fn end(self, cluster: &TestCluster) -> Vec<Attempt> {
         self.stop.store(true, Ordering::Relaxed);
-        arena.runtime.block_on(self.task).expect("the client does not panic");
+        cluster.runtime.block_on(self.task).expect("the client does not panic");
         std::mem::take(&mut *self.made.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use support::until;
+
 use crate::{
-    arena::{Arena, Arenas},
     handshakes,
-    harness::until,
     load::Load,
     overlay::{Overlay, Pace},
+    test_cluster::{TestCluster, TestClusters},
     tests,
 };
 tests![loses_no_update_while_certificates_and_cas_are_renewed];
@@ -15,11 +16,11 @@ tests![loses_no_update_while_certificates_and_cas_are_renewed];
 /// How many certificates a replica has served.
 const SERVED: &str = "certificate_reloads_total{result=\"success\"}";
 
-fn loses_no_update_while_certificates_and_cas_are_renewed(arenas: &Arenas, overlay: Overlay) {
-    let arena = arenas.at_pace(overlay, Pace::ShortLives);
+fn loses_no_update_while_certificates_and_cas_are_renewed(clusters: &TestClusters, overlay: Overlay) {
+    let cluster = clusters.at_pace(overlay, Pace::ShortLives);
     let mut connections = (0, Vec::new());
-    let ledger = Load::on(arena, |load| {
-        connections = handshakes::verified_during(arena, || renew(arena));
+    let ledger = Load::on(cluster, |load| {
+        connections = handshakes::verified_during(cluster, || renew(cluster));
         load.another_round();
     });
     let (good, bad) = connections;
@@ -29,26 +30,27 @@ fn loses_no_update_while_certificates_and_cas_are_renewed(arenas: &Arenas, overl
 }
 
 /// Has the CA replaced twice: once because somebody threw it away, and once because its time is over.
-fn renew(arena: &Arena) {
-    let shipped = bundle(arena);
-    let before = arena.metric(SERVED);
+fn renew(cluster: &TestCluster) {
+    let shipped = bundle(cluster);
+    let before = cluster.metric(SERVED);
     // The one that is there lives for a year. Throwing it away is what an admin does whose key was seen by somebody.
-    arena.kubectl(&["patch", "secret", "pytorchjob-guard-ca", "--type=merge", "--patch", r#"{"data": null}"#]);
-    let both = await_bundle(arena, "a bundle with a new CA", |bundle| *bundle != shipped);
+    cluster.kubectl(&["patch", "secret", "pytorchjob-guard-ca", "--type=merge", "--patch", r#"{"data": null}"#]);
+    let both = await_bundle(cluster, "a bundle with a new CA", |bundle| *bundle != shipped);
     assert!(shipped.is_subset(&both), "the old CA is trusted beside the new one: {shipped:?}, {both:?}");
-    await_bundle(arena, "a bundle with another CA yet", |bundle| bundle.is_disjoint(&both));
-    let after = arena.metric(SERVED);
+    await_bundle(cluster, "a bundle with another CA yet", |bundle| bundle.is_disjoint(&both));
+    let after = cluster.metric(SERVED);
     let renewed = |(pod, served): (&String, &Option<f64>)| *served >= before[pod].map(|before| before + 3.0);
     assert!(after.iter().all(renewed), "each replica renews its own certificate: {before:?}, {after:?}");
 }
 
-fn await_bundle(arena: &Arena, what: &str, is_it: impl Fn(&BTreeSet<String>) -> bool) -> BTreeSet<String> {
-    until(what, || Ok(Some(bundle(arena)).filter(&is_it))).unwrap_or_else(|error| panic!("{error}; {}", arena.logs()))
+fn await_bundle(cluster: &TestCluster, what: &str, is_it: impl Fn(&BTreeSet<String>) -> bool) -> BTreeSet<String> {
+    until(what, || Ok(Some(bundle(cluster)).filter(&is_it)))
+        .unwrap_or_else(|error| panic!("{error}; {}", cluster.logs()))
 }
 
 /// The certificates in the registration's `caBundle`.
-fn bundle(arena: &Arena) -> BTreeSet<String> {
-    let pem = String::from_utf8(arena.ca_bundle()).expect("PEM is text");
+fn bundle(cluster: &TestCluster) -> BTreeSet<String> {
+    let pem = String::from_utf8(cluster.ca_bundle()).expect("PEM is text");
     let certificates = pem.split("-----BEGIN CERTIFICATE-----").skip(1);
     certificates.map(|certificate| certificate.split_whitespace().collect()).collect()
 }

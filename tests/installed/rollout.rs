@@ -1,28 +1,28 @@
 //! A rolling restart of all replicas.
 
 use crate::{
-    arena::{Arenas, GUARD},
     load::Load,
     overlay::{Overlay, REPLICAS},
+    test_cluster::{GUARD, TestClusters},
     tests,
 };
 
 tests![loses_no_update_in_a_rolling_restart];
 
-fn loses_no_update_in_a_rolling_restart(arenas: &Arenas, overlay: Overlay) {
-    let arena = arenas.with(overlay);
-    let old: Vec<String> = arena.kubelet.pods().into_keys().collect();
-    let before: f64 = arena.decisions().values().sum();
-    let ledger = Load::on(arena, |load| {
+fn loses_no_update_in_a_rolling_restart(clusters: &TestClusters, overlay: Overlay) {
+    let cluster = clusters.with(overlay);
+    let old: Vec<String> = cluster.kubelet.pods().into_keys().collect();
+    let before: f64 = cluster.decisions().values().sum();
+    let ledger = Load::on(cluster, |load| {
         load.another_round();
-        assert!(arena.decisions().values().sum::<f64>() > before, "the old replicas answer");
-        arena.kubectl(&["rollout", "restart", "deployment", GUARD]);
-        arena.await_rollout(REPLICAS);
-        let new = arena.kubelet.pods();
+        assert!(cluster.decisions().values().sum::<f64>() > before, "the old replicas answer");
+        cluster.kubectl(&["rollout", "restart", "deployment", GUARD]);
+        cluster.await_rollout(REPLICAS);
+        let new = cluster.kubelet.pods();
         assert!(old.iter().all(|pod| !new.contains_key(pod)), "{new:?} replaced {old:?}");
-        let before: f64 = arena.decisions().values().sum();
+        let before: f64 = cluster.decisions().values().sum();
         load.another_round();
-        assert!(arena.decisions().values().sum::<f64>() > before, "the new replicas answer");
+        assert!(cluster.decisions().values().sum::<f64>() > before, "the new replicas answer");
     });
     eprintln!("{overlay}, a rolling restart: {}", ledger.summary());
     ledger.lost_nothing();

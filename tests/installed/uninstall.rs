@@ -1,14 +1,14 @@
 //! The guard is taken away as the documentation says.
 
-use crate::{arena::Arenas, load::Load, overlay::Overlay, tests};
+use crate::{load::Load, overlay::Overlay, test_cluster::TestClusters, tests};
 
 tests![loses_no_update_while_it_is_uninstalled];
 
-fn loses_no_update_while_it_is_uninstalled(arenas: &Arenas, overlay: Overlay) {
-    let arena = arenas.with(overlay);
-    arena.forget_installation();
-    let ledger = Load::of_allowed(arena, |load| {
-        arena.uninstall(overlay);
+fn loses_no_update_while_it_is_uninstalled(clusters: &TestClusters, overlay: Overlay) {
+    let cluster = clusters.with(overlay);
+    cluster.forget_installation();
+    let ledger = Load::of_allowed(cluster, |load| {
+        cluster.uninstall(overlay);
         load.another_round();
     });
     eprintln!("{overlay}, uninstalled: {}", ledger.summary());

@@ -4,15 +4,14 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Output};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
-use tempfile::TempDir;
-use x509_parser::{extensions::GeneralName, prelude::*};
-
-use crate::support::{
+use support::{
     client::{Client, Tls, post},
     guard::{Start, run},
     pki::{Authority, EC_PKCS8},
     reviews::allowed,
 };
+use tempfile::TempDir;
+use x509_parser::{extensions::GeneralName, prelude::*};
 
 const FILES: [&str; 4] = ["ca.crt", "ca.key", "tls.crt", "tls.key"];
 

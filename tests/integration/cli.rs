@@ -7,9 +7,8 @@ use std::{
 };
 
 use insta::assert_snapshot;
+use support::guard::program;
 use tempfile::TempDir;
-
-use crate::support::guard::program;
 
 mod allowed;
 mod cluster;

@@ -5,16 +5,15 @@ use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt as _, path::Pa
 
 use pytorchjob_guard::policy::Policy;
 use serde_json::Value;
-use tempfile::TempDir;
-
-use crate::{
+use support::{
+    guard::Guard,
     pages::{DOCS, pages, path_with, shell},
-    support::guard::Guard,
 };
+use tempfile::TempDir;
 
 #[test]
 fn every_page_that_needs_no_cluster_holds() {
-    let program = Path::new(env!("CARGO_BIN_EXE_pytorchjob-guard"));
+    let program = support::guard::path();
     let path = path_with(&[program.parent().expect("a folder")]);
     let mut names = Vec::new();
     for page in pages().iter().filter(|page| !page.needs_a_cluster() && !page.needs_an_installation()) {
@@ -77,7 +76,7 @@ fn the_pipelines_for_ci_pass() {
             let file = file.expect("a file").path();
             fs::copy(&file, policies.join("testdata").join(file.file_name().expect("a name"))).expect("a copy");
         }
-        let program = Path::new(env!("CARGO_BIN_EXE_pytorchjob-guard"));
+        let program = support::guard::path();
         let path = path_with(&[folder, program.parent().expect("a folder")]);
         let prepare = |command: &mut Command| {
             command.env("PATH", &path);
@@ -98,7 +97,7 @@ fn the_pipelines_for_ci_pass() {
 #[test]
 fn the_suites_among_the_examples_pass() {
     let examples = Path::new(DOCS).join("examples");
-    let path = path_with(&[Path::new(env!("CARGO_BIN_EXE_pytorchjob-guard")).parent().expect("a folder")]);
+    let path = path_with(&[support::guard::path().parent().expect("a folder")]);
     let (success, said) = shell("pytorchjob-guard test .", &examples, &|command| {
         command.env("PATH", &path);
     });

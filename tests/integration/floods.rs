@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::support::{
+use support::{
     frames::{
         ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, Frames, HEADERS, PING, POST, RST_STREAM, SETTINGS,
         WINDOW_UPDATE, frame, setting,

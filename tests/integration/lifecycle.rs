@@ -3,8 +3,7 @@
 use std::net::TcpListener;
 
 use serde_json::{Value, json};
-
-use crate::support::{
+use support::{
     client::{Client, Client2, Tls, block_on, post, tcp},
     eventually,
     guard::{Guard, Start, program},
@@ -307,11 +306,11 @@ fn lets_nobody_forge_a_log_line() {
 
 #[test]
 fn goes_on_when_nobody_reads_its_log() {
-    let guard = Guard::start();
+    let guard = Start::new().piped().serve();
     let mut client = Client::to(&guard);
     guard.stop_reading_its_log();
     client.ask(&post(&denied())).decides(false);
-    guard.await_deaf();
+    guard.await_closed_log();
     for _ in 0..3 {
         client.ask(&post(&denied())).decides(false);
     }
@@ -319,7 +318,7 @@ fn goes_on_when_nobody_reads_its_log() {
 
 #[test]
 fn goes_on_when_its_log_is_stuck() {
-    let guard = Guard::start();
+    let guard = Start::new().piped().serve();
     let mut client = Client::to(&guard);
     guard.leave_its_log(true);
     // More than a pipe holds.

@@ -3,8 +3,6 @@
 mod amount;
 mod certs;
 mod cli;
-#[path = "../monitoring/mod.rs"]
-mod dashboards;
 mod decisions;
 mod docs;
 mod edits;
@@ -13,9 +11,6 @@ mod jobs;
 mod lifecycle;
 mod metrics;
 mod monitoring;
-#[allow(dead_code, reason = "other tests need more of it")]
-#[path = "../docs/mod.rs"]
-mod pages;
 mod peers;
 mod policy_commands;
 mod policy_files;
@@ -26,7 +21,6 @@ mod reference;
 mod review;
 mod room;
 mod suites;
-mod support;
 mod tls;
 mod trace;
 mod tree;

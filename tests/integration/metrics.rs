@@ -1,8 +1,7 @@
 //! What a Prometheus sees.
 
 use serde_json::json;
-
-use crate::support::{
+use support::{
     client::{Client, post},
     guard::Guard,
     reviews::{allowed, denied, update},

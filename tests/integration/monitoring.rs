@@ -4,9 +4,8 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use serde_json::Value;
-
-use crate::{
-    dashboards::{MONITORING, RULE_TESTS, alerts, file, list, panels, promql::Query, queries, text},
+use support::{
+    monitoring::{MONITORING, RULE_TESTS, alerts, file, list, panels, promql::Query, queries, text},
     pages::DOCS,
 };
 

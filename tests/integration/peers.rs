@@ -7,8 +7,7 @@ use std::{
 };
 
 use rustls::{ClientConnection, pki_types::ServerName};
-
-use crate::support::{
+use support::{
     client::{Client, Tls, post, post_to, tcp},
     guard::{Guard, Start},
     reviews::allowed,

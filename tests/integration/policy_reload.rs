@@ -9,8 +9,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-
-use crate::support::{
+use support::{
     client::{Client, post},
     eventually,
     guard::{Guard, Start},

@@ -3,7 +3,7 @@
 
 use std::{io::Write as _, net::TcpStream};
 
-use crate::support::{
+use support::{
     client::{Client, post, tcp},
     eventually,
     frames::{DATA, END_HEADERS, END_STREAM, Frames, HEADERS, POST, frame, setting},

@@ -3,8 +3,7 @@
 use std::{fs, os::unix::fs::symlink, path::Path};
 
 use rustls::version::{TLS12, TLS13};
-
-use crate::support::{
+use support::{
     client::{Client, Tls, post},
     eventually,
     guard::{Guard, Start},

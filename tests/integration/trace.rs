@@ -1,8 +1,7 @@
 //! A denial can be found from the trace of the request that it ended.
 
 use serde_json::Value;
-
-use crate::support::{
+use support::{
     client::{Client, Client2, block_on, post},
     guard::Guard,
     reviews::{allowed, denied},

@@ -4,8 +4,7 @@ use std::{io::Write as _, net::Shutdown};
 
 use http_body_util::Full;
 use hyper::{Request, body::Bytes};
-
-use crate::support::{
+use support::{
     client::{Client, Client2, block_on, post, post_to},
     eventually,
     guard::Guard,

@@ -1,8 +1,7 @@
 //! Jobs, and edits of them, from which cases are drawn.
 
 use serde_json::{Value, json};
-
-use crate::harness::example_job;
+use support::example_job;
 
 /// One step of an edit.
 #[derive(Debug, Clone)]

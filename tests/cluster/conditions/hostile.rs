@@ -4,12 +4,10 @@
 use hyper::Method;
 use serde_json::{Map, Value, json};
 
-use super::arena::{Answer, Arena, INVOLVED, Judge, USERS, namespace};
-use crate::{
-    cluster::Clusters,
-    harness::{example_job, until},
-    tests,
-};
+use super::compared::{Answer, ComparedCluster, INVOLVED, Judge, USERS, namespace};
+use support::{example_job, until};
+
+use crate::{cluster::Clusters, tests};
 
 tests![
     a_hostile_job_can_be_labelled_and_deleted,
@@ -84,9 +82,9 @@ fn hostile(name: &str, make: fn(&mut Value)) -> Value {
 }
 
 /// Creates it, also where the API server needs longer than its own timeout to write down who owns 90,000 fields.
-fn create(arena: &Arena, namespace: &str, job: &Value) {
+fn create(cluster: &ComparedCluster, namespace: &str, job: &Value) {
     let created = until("the job", || {
-        let answer = arena.send(&Method::POST, namespace, "", USERS[0], Some(job));
+        let answer = cluster.send(&Method::POST, namespace, "", USERS[0], Some(job));
         Ok((answer.code != 504).then_some(answer))
     });
     let created = created.expect("an answer");
@@ -100,8 +98,8 @@ fn assert_no_cost(answer: &Answer, context: &str) {
 }
 
 /// Sends an edit as that user, and gives the answer, which is none about costs.
-fn edit(arena: &Arena, namespace: &str, job: &str, user: &str, change: impl Fn(&mut Value)) -> Answer {
-    let answer = arena.edit(namespace, job, "", user, change);
+fn edit(cluster: &ComparedCluster, namespace: &str, job: &str, user: &str, change: impl Fn(&mut Value)) -> Answer {
+    let answer = cluster.edit(namespace, job, "", user, change);
     assert_no_cost(&answer, &format!("{namespace}, {job}, {user}"));
     answer
 }
@@ -116,12 +114,12 @@ fn collector(policy: &str) -> &'static str {
 }
 
 fn a_hostile_job_can_be_labelled_and_deleted(clusters: &Clusters) {
-    let arena = clusters.arenas.cci();
+    let cluster = clusters.compared.cci();
     for (policy, name, make) in SHAPES {
         for judge in [Judge::Asked, Judge::Conditions] {
             let namespace = namespace(policy, judge);
             let context = format!("{namespace}, {name}");
-            create(arena, &namespace, &hostile(name, make));
+            create(cluster, &namespace, &hostile(name, make));
             // The second changes every map that can be walked.
             let changes: [fn(&mut Value); 2] = [label, |job| {
                 label(job);
@@ -132,35 +130,35 @@ fn a_hostile_job_can_be_labelled_and_deleted(clusters: &Clusters) {
                     replicas["template"]["metadata"]["annotations"] = json!({"a": "b"});
                 }
             }];
-            let [labelled, _] = changes.map(|change| edit(arena, &namespace, name, USERS[0], change));
+            let [labelled, _] = changes.map(|change| edit(cluster, &namespace, name, USERS[0], change));
             assert!(labelled.is_success(), "{context}: {}", labelled.outcome());
-            delete_in_the_foreground(arena, &namespace, name, collector(policy));
+            delete_in_the_foreground(cluster, &namespace, name, collector(policy));
         }
     }
 }
 
-fn delete_in_the_foreground(arena: &Arena, namespace: &str, job: &str, collector: &str) {
+fn delete_in_the_foreground(cluster: &ComparedCluster, namespace: &str, job: &str, collector: &str) {
     let context = format!("{namespace}, {job}");
-    let deleted = arena.delete_in_the_foreground(namespace, job);
+    let deleted = cluster.delete_in_the_foreground(namespace, job);
     assert!(deleted.is_success(), "{context}: {}", deleted.outcome());
     // The garbage collector ends the deletion by an update.
-    let ended = arena.update(namespace, job, collector, |job| job["metadata"]["finalizers"] = json!([]));
+    let ended = cluster.update(namespace, job, collector, |job| job["metadata"]["finalizers"] = json!([]));
     assert_no_cost(&ended, &context);
     assert!(ended.is_success(), "{context}: {}", ended.outcome());
-    let gone = arena.send(&Method::GET, namespace, job, USERS[0], None);
+    let gone = cluster.send(&Method::GET, namespace, job, USERS[0], None);
     assert_eq!(gone.code, 404, "{context}: {}", gone.outcome());
 }
 
 fn an_admission_policy_rejects_what_is_too_large_but_for_its_deletion(clusters: &Clusters) {
-    let arena = clusters.arenas.cci();
+    let cluster = clusters.compared.cci();
     for (policy, name, make) in SHAPES {
         let namespace = namespace(policy, Judge::AdmissionPolicy);
         let context = format!("{namespace}, {name}");
-        create(arena, &namespace, &hostile(name, make));
+        create(cluster, &namespace, &hostile(name, make));
         // What need not be walked passes: a spec that stays as it is.
-        let labelled = edit(arena, &namespace, name, USERS[0], label);
+        let labelled = edit(cluster, &namespace, name, USERS[0], label);
         assert_eq!(labelled.is_success(), name != "top", "{context}: {}", labelled.outcome());
-        let edited = edit(arena, &namespace, name, collector(policy), |job| job["spec"]["backoffLimit"] = json!(99));
+        let edited = edit(cluster, &namespace, name, collector(policy), |job| job["spec"]["backoffLimit"] = json!(99));
         for rejected in [&labelled, &edited].into_iter().filter(|answer| !answer.is_success()) {
             assert_eq!((rejected.code, &rejected.body["reason"]), (422, &json!("Invalid")), "{context}");
             let message = rejected.body["message"].as_str().unwrap_or_default();
@@ -168,12 +166,12 @@ fn an_admission_policy_rejects_what_is_too_large_but_for_its_deletion(clusters: 
             assert_eq!(is_too_large, ["top", "spec"].contains(&name), "{context}: {message}");
         }
         assert!(!edited.is_success(), "{context}: an exemption lets nobody change the spec");
-        delete_in_the_foreground(arena, &namespace, name, collector(policy));
+        delete_in_the_foreground(cluster, &namespace, name, collector(policy));
     }
 }
 
 fn at_the_bound_an_update_ends_the_same_with_and_without_conditions(clusters: &Clusters) {
-    let arena = clusters.arenas.cci();
+    let cluster = clusters.compared.cci();
     for policy in [CCI, "kueue"] {
         // With apiVersion, kind, metadata and spec at the top; the example's spec has some fields of its own.
         for (count, lets_through) in [(BOUND - 4, true), (BOUND - 3, false)] {
@@ -182,7 +180,7 @@ fn at_the_bound_an_update_ends_the_same_with_and_without_conditions(clusters: &C
             job["metadata"] = json!({"name": name, "labels": {"app": "a"}});
             extend(&mut job, "", keys(count, &json!(0)));
             for judge in [Judge::Asked, Judge::Conditions, Judge::Nobody, Judge::AdmissionPolicy] {
-                arena.create(&namespace(policy, judge), &job);
+                cluster.create(&namespace(policy, judge), &job);
             }
             let changes: [(Change, bool); 3] = [
                 (label, true),
@@ -199,7 +197,7 @@ fn at_the_bound_an_update_ends_the_same_with_and_without_conditions(clusters: &C
             for (change, allowed) in changes {
                 let [asked, conditions, nobody, vap] =
                     [Judge::Asked, Judge::Conditions, Judge::Nobody, Judge::AdmissionPolicy]
-                        .map(|judge| edit(arena, &namespace(policy, judge), &name, USERS[0], change));
+                        .map(|judge| edit(cluster, &namespace(policy, judge), &name, USERS[0], change));
                 let context = format!("{policy}, {name}: {:?}", asked.outcome());
                 assert_eq!(asked.is_success(), allowed, "{context}");
                 assert_eq!(conditions.outcome(), asked.outcome(), "{context}");

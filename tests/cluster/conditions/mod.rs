@@ -1,12 +1,12 @@
 //! With the conditions of its registration the guard is asked less often, and every update ends the same.
 
-mod arena;
+mod compared;
 mod edits;
-pub(crate) mod hostile;
+mod hostile;
 
 use std::{cell::Cell, path::Path, sync::OnceLock};
 
-use arena::{Arena, Judge, POLICIES, USERS, namespace};
+use compared::{ComparedCluster, Judge, POLICIES, USERS, namespace};
 use proptest::{
     prelude::*,
     sample::select,
@@ -16,10 +16,10 @@ use serde_json::{Value, json};
 
 use crate::{
     cluster::{Clusters, HERE, training_operator_crd},
-    tests,
+    tests_of_every_version,
 };
 
-tests![
+tests_of_every_version![
     random_edits_of_the_cci_layout_end_the_same_with_and_without_conditions,
     random_edits_of_the_training_operators_layout_end_the_same_with_and_without_conditions,
     a_scale_ends_the_same_with_and_without_conditions,
@@ -35,33 +35,36 @@ fn cases() -> u32 {
     std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(120)
 }
 
-/// One arena for each layout. Each boots when a test first asks for it.
+/// One cluster for each layout. Each boots when a test first asks for it.
 #[derive(Debug, Default)]
-pub(crate) struct Arenas {
-    cci: OnceLock<Arena>,
-    training_operator: OnceLock<Arena>,
+pub(crate) struct ComparedClusters {
+    cci: OnceLock<ComparedCluster>,
+    training_operator: OnceLock<ComparedCluster>,
 }
 
-impl Arenas {
-    fn cci(&self) -> &Arena {
-        self.cci.get_or_init(|| Arena::boot(&Path::new(HERE).join("crds/cci.yaml"), &edits::jobs()).expect("an arena"))
+impl ComparedClusters {
+    fn cci(&self) -> &ComparedCluster {
+        self.cci.get_or_init(|| {
+            ComparedCluster::boot(&Path::new(HERE).join("crds/cci.yaml"), &edits::jobs()).expect("a cluster")
+        })
     }
 
-    fn training_operator(&self) -> &Arena {
-        let boot = || Arena::boot(&training_operator_crd().expect("the CRD"), &edits::jobs()).expect("an arena");
+    fn training_operator(&self) -> &ComparedCluster {
+        let boot =
+            || ComparedCluster::boot(&training_operator_crd().expect("the CRD"), &edits::jobs()).expect("a cluster");
         self.training_operator.get_or_init(boot)
     }
 }
 
 fn random_edits_of_the_cci_layout_end_the_same_with_and_without_conditions(clusters: &Clusters) {
-    random_edits(clusters.arenas.cci());
+    random_edits(clusters.compared.cci());
 }
 
 fn random_edits_of_the_training_operators_layout_end_the_same_with_and_without_conditions(clusters: &Clusters) {
-    random_edits(clusters.arenas.training_operator());
+    random_edits(clusters.compared.training_operator());
 }
 
-fn random_edits(arena: &Arena) {
+fn random_edits(cluster: &ComparedCluster) {
     for policy in POLICIES {
         let [allowed, denied] = [Cell::new(0), Cell::new(0)];
         let names: Vec<String> =
@@ -70,7 +73,7 @@ fn random_edits(arena: &Arena) {
         let config = Config { cases: cases(), failure_persistence: None, max_shrink_iters: 64, ..Config::default() };
         let result = TestRunner::new(config).run(&case, |(job, user, steps)| {
             let [asked, conditions, vap] = [Judge::Asked, Judge::Conditions, Judge::AdmissionPolicy].map(|judge| {
-                arena.edit(&namespace(policy, judge), &job, "", user, |object| {
+                cluster.edit(&namespace(policy, judge), &job, "", user, |object| {
                     for step in &steps {
                         step.apply(object);
                     }
@@ -95,13 +98,13 @@ fn random_edits(arena: &Arena) {
 }
 
 fn a_scale_ends_the_same_with_and_without_conditions(clusters: &Clusters) {
-    let arena = clusters.arenas.cci();
+    let cluster = clusters.compared.cci();
     for policy in POLICIES {
         for user in USERS {
             for replicas in [1, 3] {
                 let [asked, conditions, nobody, vap] = ALL.map(|judge| {
                     let replicas = |scale: &mut Value| scale["spec"]["replicas"] = json!(replicas);
-                    arena.edit(&namespace(policy, judge), "full", "scale", user, replicas)
+                    cluster.edit(&namespace(policy, judge), "full", "scale", user, replicas)
                 });
                 let context = format!("{policy}, {user}, {replicas} replicas: {asked:?}");
                 let may = replicas == 1 || (policy == "involved" && user == "carol");
@@ -117,7 +120,7 @@ const ALL: [Judge; 4] = [Judge::Asked, Judge::Conditions, Judge::Nobody, Judge::
 
 /// Sets one field, or takes it away, where there is no guard to ask.
 fn without_guard(
-    arena: &Arena,
+    cluster: &ComparedCluster,
     policy: &str,
     job: &str,
     user: &str,
@@ -125,7 +128,7 @@ fn without_guard(
     value: Option<Value>,
 ) -> Outcome {
     let step = edits::Step { at, value };
-    let answer = arena.edit(&namespace(policy, Judge::Nobody), job, "", user, |object| step.apply(object));
+    let answer = cluster.edit(&namespace(policy, Judge::Nobody), job, "", user, |object| step.apply(object));
     if answer.is_success() {
         return Outcome::Passed;
     }
@@ -144,11 +147,11 @@ enum Outcome {
 
 fn while_no_guard_runs_accepts_what_changes_mutable_fields_and_rejects_the_rest(clusters: &Clusters) {
     use Outcome::{Passed, Refused};
-    let (cci, training_operator) = (clusters.arenas.cci(), clusters.arenas.training_operator());
+    let (cci, training_operator) = (clusters.compared.cci(), clusters.compared.training_operator());
     let labels = "/metadata/labels";
     let queue = "/metadata/labels/kueue.x-k8s.io~1queue-name";
     let ttl = "/spec/runPolicy/ttlSecondsAfterFinished";
-    for (arena, policy, job, at, value, outcome) in [
+    for (cluster, policy, job, at, value, outcome) in [
         (cci, "cci", "full", labels, None, Passed),
         (cci, "cci", "bare", labels, Some(json!({"a": "b"})), Passed),
         (cci, "cci", "bare", "/metadata/annotations/a", Some(json!("b")), Passed),
@@ -203,7 +206,7 @@ fn while_no_guard_runs_accepts_what_changes_mutable_fields_and_rejects_the_rest(
         (cci, "involved", "bare", "/spec/runPolicy/schedulingPolicy/minAvailable", Some(json!(9)), Passed),
         (cci, "involved", "bare", "/spec/runPolicy/schedulingPolicy/queue", Some(json!("b")), Refused),
     ] {
-        let found = without_guard(arena, policy, job, USERS[0], at, value.clone());
+        let found = without_guard(cluster, policy, job, USERS[0], at, value.clone());
         assert_eq!(found, outcome, "{policy}, {job}, {at}: {value:?}");
     }
 }
@@ -225,13 +228,13 @@ fn while_no_guard_runs_exemptions_hold(clusters: &Clusters) {
         ("involved", "full", person, finalizers, Some(json!(["example.com/hold"])), Refused),
         ("involved", "full", person, owners, Some(owner()), Passed),
     ] {
-        let found = without_guard(clusters.arenas.cci(), policy, job, user, at, value.clone());
+        let found = without_guard(clusters.compared.cci(), policy, job, user, at, value.clone());
         assert_eq!(found, outcome, "{policy}, {job}, {user}, {at}: {value:?}");
     }
 }
 
 fn while_no_guard_runs_accepts_a_label_of_a_job_of_a_megabyte(clusters: &Clusters) {
-    let arena = clusters.arenas.cci();
+    let cluster = clusters.compared.cci();
     let argument = "x".repeat(48);
     let mut job = edits::jobs().swap_remove(0);
     job["metadata"]["name"] = json!("big");
@@ -239,8 +242,8 @@ fn while_no_guard_runs_accepts_a_label_of_a_job_of_a_megabyte(clusters: &Cluster
         json!(vec![argument; 20_000]);
     assert!(job.to_string().len() > 1_000_000);
     for policy in POLICIES {
-        arena.create(&namespace(policy, Judge::Nobody), &job);
-        let edit = |at, value| without_guard(arena, policy, "big", USERS[0], at, Some(value));
+        cluster.create(&namespace(policy, Judge::Nobody), &job);
+        let edit = |at, value| without_guard(cluster, policy, "big", USERS[0], at, Some(value));
         assert_eq!(edit("/metadata/labels/app", json!("b")), Outcome::Passed, "{policy}");
         let first = "/spec/pytorchReplicaSpecs/Master/template/spec/containers/0/args/0";
         assert_eq!(edit(first, json!("y")), Outcome::Refused, "{policy}");
@@ -249,15 +252,15 @@ fn while_no_guard_runs_accepts_a_label_of_a_job_of_a_megabyte(clusters: &Cluster
 
 /// The one known difference: CEL compares an integer with a float as floats. No field of a job is that large.
 fn an_integer_beyond_2_to_the_53_passes_for_the_float_next_to_it(clusters: &Clusters) {
-    let arena = clusters.arenas.cci();
+    let cluster = clusters.compared.cci();
     let mut job = edits::jobs().swap_remove(0);
     job["metadata"]["name"] = json!("large");
     job["spec"]["unknown"] = json!([(1_u64 << 53) + 1]);
     for (judge, passes) in [(Judge::Asked, false), (Judge::Conditions, true)] {
         let namespace = namespace("cci", judge);
-        arena.create(&namespace, &job);
+        cluster.create(&namespace, &job);
         let edit = |value: f64| {
-            arena.edit(&namespace, "large", "", USERS[0], |object| object["spec"]["unknown"] = json!([value]))
+            cluster.edit(&namespace, "large", "", USERS[0], |object| object["spec"]["unknown"] = json!([value]))
         };
         let next = edit(9_007_199_254_740_992.0);
         assert_eq!(next.is_success(), passes, "{judge:?}: {next:?}");
@@ -266,10 +269,10 @@ fn an_integer_beyond_2_to_the_53_passes_for_the_float_next_to_it(clusters: &Clus
 }
 
 fn an_admission_policy_lets_kueue_start_a_job_and_nobody_else(clusters: &Clusters) {
-    let arena = clusters.arenas.training_operator();
+    let cluster = clusters.compared.training_operator();
     let [person, _, _, kueue, _] = USERS;
     let edit = |user: &str, suspend: bool, more: bool| {
-        arena.edit(&namespace("kueue", Judge::AdmissionPolicy), "suspended", "", user, |job| {
+        cluster.edit(&namespace("kueue", Judge::AdmissionPolicy), "suspended", "", user, |job| {
             job["spec"]["runPolicy"]["suspend"] = json!(suspend);
             let template = &mut job["spec"]["pytorchReplicaSpecs"]["Master"]["template"];
             template["metadata"]["labels"] = json!({"kueue.x-k8s.io/podset": "master"});

@@ -12,12 +12,15 @@ use pytorchjob_guard::{
     registration::{Address, Registration},
 };
 use serde_json::{Value, json};
+use support::{
+    control_plane::{ADMIN, OWN_GUARD, PERSON},
+    free_address,
+    guard::Guard,
+    until,
+};
 use tokio::runtime::Runtime;
 
-use crate::{
-    cluster::{Cluster, certificates},
-    harness::{ADMIN, Guard, OWN_GUARD, PERSON, free_address, until},
-};
+use crate::cluster::{Cluster, certificates};
 
 /// How a change is sent.
 #[derive(Debug, Clone, Copy)]
@@ -83,7 +86,7 @@ impl<'a> Api<'a> {
         });
         let registration = Registration {
             name: namespace.clone(),
-            address: Address::Url(format!("https://{}/validate", guard.address)),
+            address: Address::Url(format!("https://{}/validate", guard.address())),
             ca_bundle: Some(fs::read(certs.join("ca.crt")).expect("a CA")),
             always_ask: false,
         };

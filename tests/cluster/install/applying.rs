@@ -4,13 +4,11 @@
 use serde_json::{Value, json};
 
 use super::{ACCOUNT, Bare, NAME, OVERLAYS, Overlay, assert_same, chart, run};
-use crate::{
-    cluster::Clusters,
-    harness::{ADMIN, helm},
-    tests,
-};
+use support::{control_plane::ADMIN, programs::helm};
 
-tests![
+use crate::{cluster::Clusters, tests_of_every_version};
+
+tests_of_every_version![
     the_self_managed_overlay_can_be_applied_again,
     the_cert_manager_overlay_can_be_applied_again,
     the_always_ask_overlay_can_be_applied_again,

@@ -2,25 +2,24 @@
 
 use std::{
     fs,
-    io::{Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
+    io::Read as _,
+    net::SocketAddr,
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::Path,
     process::Command,
-    sync::Arc,
 };
 
-use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
-    pki_types::{CertificateDer, ServerName, pem::PemObject as _},
-};
 use serde_json::{Value, json};
 
 use super::ROOT;
-use crate::{
-    cluster::certificates,
-    harness::{Session, example_job, until},
+use support::{
+    client::{Tls, post},
+    example_job,
+    session::Session,
+    until,
 };
+
+use crate::cluster::certificates;
 
 /// Shows that the program answers a review over TLS there.
 pub(super) fn serves(program: &Path) {
@@ -44,7 +43,7 @@ pub(super) fn serves(program: &Path) {
     fs::set_permissions(session.folder(), fs::Permissions::from_mode(0o755)).expect("a mode");
 
     let log = session.folder().join("guard.log");
-    let mut guard = session
+    let guard = session
         .spawn(
             log,
             confined(&root)
@@ -69,7 +68,7 @@ pub(super) fn serves(program: &Path) {
         assert_eq!((line("Uid:"), line("Groups:")), ("65532\t65532\t65532\t65532", ""), "{status}");
     }
 
-    let answer = ask(address, &fs::read(certs.join("ca.crt")).expect("the CA"));
+    let answer = ask(address, &fs::read_to_string(certs.join("ca.crt")).expect("the CA"));
     assert_eq!(answer["response"]["allowed"], false, "{answer:#}");
     assert_eq!(answer["response"]["status"]["details"]["causes"][0]["field"], "spec.suspended", "{answer:#}");
 }
@@ -93,7 +92,7 @@ fn is_root() -> bool {
 }
 
 /// Asks about an update that changes what must not change.
-fn ask(address: SocketAddr, ca: &[u8]) -> Value {
+fn ask(address: SocketAddr, ca: &str) -> Value {
     let (old, mut new) = (example_job(), example_job());
     new["spec"]["suspended"] = json!(true);
     let resource = json!({"group": "kubeflow.org", "version": "v1", "resource": "pytorchjobs"});
@@ -106,26 +105,12 @@ fn ask(address: SocketAddr, ca: &[u8]) -> Value {
     let review =
         json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}).to_string();
 
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(ca) {
-        roots.add(certificate.expect("a CA in PEM")).expect("a CA");
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("versions that ring has")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let name = ServerName::try_from("localhost").expect("a name");
-    let connection = ClientConnection::new(Arc::new(config), name).expect("a connection");
-    let mut stream = StreamOwned::new(connection, TcpStream::connect(address).expect("it listens"));
-    let head = format!(
-        "POST /validate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
-         Connection: close\r\n\r\n",
-        review.len()
-    );
-    stream.write_all(&[head.as_bytes(), review.as_bytes()].concat()).expect("it reads");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("it answers, and closes as it should");
-    let (_, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
-    serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}"))
+    let tls = Tls::trusting(ca).named("localhost");
+    let mut client = tls.connect(address).expect("it shakes hands");
+    let request = String::from_utf8(post(&review)).expect("text");
+    let reply = client.ask(request.replacen("\r\n", "\r\nconnection: close\r\n", 1).as_bytes());
+    let mut rest = String::new();
+    client.stream.read_to_string(&mut rest).expect("it closes as it should");
+    assert!(rest.is_empty(), "{rest}");
+    serde_json::from_str(&reply.body).unwrap_or_else(|error| panic!("{error}: {reply:?}"))
 }

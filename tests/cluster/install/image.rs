@@ -12,9 +12,16 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{NAME, ROOT, empty_root, run};
-use crate::{cluster::Clusters, harness::Session, tests};
+use support::session::Session;
 
-tests![the_image_holds_the_program_and_its_sbom_and_nothing_else, the_static_program_serves_alone_in_an_empty_root,];
+use crate::{cluster::Clusters, tests};
+
+tests![
+    #[needs("buildah")]
+    the_image_holds_the_program_and_its_sbom_and_nothing_else,
+    #[needs("setpriv")]
+    the_static_program_serves_alone_in_an_empty_root,
+];
 
 /// The same for both tests: what one has built the other finds built.
 const PROFILE: [(&str, &str); 2] = [("PROFILE", "dev"), ("RUSTFLAGS", "-C debuginfo=0")];

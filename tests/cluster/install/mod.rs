@@ -1,13 +1,13 @@
 //! The kustomize manifests and the Helm chart: what they render, and what a real API server makes of it.
 
-pub(crate) mod applying;
+mod applying;
 mod empty_root;
-pub(crate) mod image;
-pub(crate) mod network;
-pub(crate) mod permissions;
-pub(crate) mod pod_security;
-pub(crate) mod rendering;
-pub(crate) mod uninstalling;
+mod image;
+mod network;
+mod permissions;
+mod pod_security;
+mod rendering;
+mod uninstalling;
 
 use std::{
     fs,
@@ -16,12 +16,14 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
-
-use crate::{
-    harness::{ADMIN, ControlPlane, Programs, Session, helm, kubectl, until},
+use support::{
+    control_plane::{ADMIN, ControlPlane},
     pages::copy,
+    programs::{Programs, helm, kubectl},
+    session::Session,
+    until,
 };
+use tempfile::TempDir;
 
 /// The project's folder.
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");

@@ -5,7 +5,9 @@ use std::{fs, process::Command};
 use serde_json::{Value, json};
 
 use super::{NAME, OVERLAYS, assert_same, fails, objects, run, template, the};
-use crate::{cluster::Clusters, harness::kubectl, tests};
+use support::programs::kubectl;
+
+use crate::{cluster::Clusters, tests};
 
 tests![
     by_default_every_peer_gets_in_and_the_guard_may_connect_anywhere,

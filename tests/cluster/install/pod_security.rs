@@ -5,7 +5,9 @@ use std::{fs, process::Output};
 use serde_json::{Value, json};
 
 use super::{Bare, NAME, OVERLAYS, the};
-use crate::{cluster::Clusters, harness::ADMIN, tests};
+use support::control_plane::ADMIN;
+
+use crate::{cluster::Clusters, tests};
 
 tests![the_restricted_standard_takes_the_guard_and_nothing_laxer];
 

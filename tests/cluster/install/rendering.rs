@@ -7,11 +7,9 @@ use pytorchjob_guard::policy::Policy;
 use serde_json::{Value, json};
 
 use super::{NAME, OVERLAYS, READS_ONLY, ROOT, assert_same, chart, fails, identity, objects, run, template, the};
-use crate::{
-    cluster::{Clusters, GUARD},
-    harness::helm,
-    tests,
-};
+use support::{guard, programs::helm};
+
+use crate::{cluster::Clusters, tests};
 
 tests![
     every_built_in_policy_is_shipped_as_the_guard_prints_it,
@@ -33,7 +31,7 @@ fn every_built_in_policy_is_shipped_as_the_guard_prints_it(_: &Clusters) {
     let commands = [("policy.yaml", &["policy", "show"][..]), ("registration.yaml", &["registration"][..])];
     for policy in Policy::builtin_names() {
         for (file, command) in commands {
-            let printed = run(Command::new(GUARD).args(command).arg(policy));
+            let printed = run(guard::program().args(command).arg(policy));
             for folder in ["manifests/policies", "charts/pytorchjob-guard/policies"] {
                 let path = format!("{folder}/{policy}/{file}");
                 let renew = format!("{NAME} {} {policy} > {path}", command.join(" "));
@@ -286,7 +284,7 @@ fn helm_registers_a_policy_of_ones_own(_: &Clusters) {
     fs::write(&file, text).expect("a file");
     let policy = format!("policyText={}", file.display());
     let rendered = objects(&run(&mut template(NAME, &["--set-file", &policy])));
-    let printed = run(Command::new(GUARD).args(["registration", "--always-ask"]).arg(&file));
+    let printed = run(guard::program().args(["registration", "--always-ask"]).arg(&file));
     let printed: Value = serde_saphyr::from_str(&printed).expect("YAML");
     assert_eq!(the(&rendered, "ValidatingWebhookConfiguration")["webhooks"], printed["webhooks"]);
     assert_eq!(the(&rendered, "ConfigMap")["data"], json!({"policy.yaml": text}));

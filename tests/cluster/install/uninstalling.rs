@@ -5,11 +5,9 @@ use std::{fs, process::Command};
 use serde_json::Value;
 
 use super::{Bare, NAME, OVERLAYS, chart, run};
-use crate::{
-    cluster::Clusters,
-    harness::{ADMIN, helm},
-    tests,
-};
+use support::{control_plane::ADMIN, programs::helm};
+
+use crate::{cluster::Clusters, tests};
 
 tests![helm_uninstall_removes_the_registration_first, the_documented_commands_remove_all_of_an_overlay];
 

@@ -12,17 +12,22 @@ use std::{
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD as STANDARD};
-use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
-use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
-    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName},
-};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+use rustls::pki_types::CertificateDer;
 use serde_json::{Value, json};
 
 use super::{Home, Registered, until_metric, until_ready_says};
+use support::{
+    client::Tls,
+    example_job, free_address,
+    guard::Guard,
+    http::Reply,
+    pki::{Authority, Pair},
+    until,
+};
+
 use crate::{
     cluster::{Clusters, Job},
-    harness::{Guard, example_job, free_address, until},
     tests,
 };
 
@@ -69,7 +74,7 @@ fn replicas_that_start_at_once_share_one_ca(clusters: &Clusters) {
     assert_eq!(STANDARD.decode(in_bundle.as_str().expect("text")).expect("base64"), ca);
     assert_eq!(rest(home.registration()), before, "nothing else was written");
     for guard in &guards {
-        assert_eq!(guard.metric("ready").expect("metrics"), Some(1));
+        assert_eq!(guard.count("ready").expect("metrics"), Some(1));
         // A stranger's CA does not do.
         home.call(guard, &stranger()).expect_err("nobody else's CA is trusted");
     }
@@ -110,7 +115,7 @@ fn watch_calls(home: &Home, guards: &[&Guard], mut done: impl FnMut(&[Vec<Certif
         let bundle = home.bundle();
         for guard in guards {
             home.call(guard, &bundle).map_err(|error| {
-                let log = guard.log().unwrap_or_default();
+                let log = guard.log();
                 io::Error::other(format!("a call failed after {} bundles: {error}\n{log}", bundles.len()))
             })?;
         }
@@ -135,13 +140,13 @@ fn renews_certificates_and_ca_while_every_call_verifies(clusters: &Clusters) {
         both && bundles.last().is_some_and(|bundle| bundle.len() == 1 && !bundle.contains(&first[0]))
     });
     for guard in &guards {
-        let renewed = guard.metric("certificate_reloads_total{result=\"success\"}").expect("metrics");
+        let renewed = guard.count("certificate_reloads_total{result=\"success\"}").expect("metrics");
         assert!(renewed > Some(4), "{renewed:?}");
-        assert_eq!(guard.metric("ready").expect("metrics"), Some(1));
-        let log = guard.log().expect("a log");
+        assert_eq!(guard.count("ready").expect("metrics"), Some(1));
+        let log = guard.log();
         assert!(!log.contains("not ready any more"), "{log}");
     }
-    let makers: usize = guards.iter().map(|guard| guard.log().expect("a log").matches("made a new CA").count()).sum();
+    let makers: usize = guards.iter().map(|guard| guard.log().matches("made a new CA").count()).sum();
     assert!((2..=3).contains(&makers), "one makes it, the other takes it: {makers}");
 }
 
@@ -188,7 +193,7 @@ fn signs_with_the_old_ca_until_the_new_one_is_trusted(clusters: &Clusters) {
     }
     assert_eq!(home.bundle(), first);
     until_metric(&guard, "ready", 1);
-    assert!(guard.metric("registration_updates_total{result=\"error\"}").expect("metrics") > Some(0));
+    assert!(guard.count("registration_updates_total{result=\"error\"}").expect("metrics") > Some(0));
 
     verbs(&json!(["get", "list", "watch", "patch"]));
     watch_calls(&home, &[&guard], |bundles| {
@@ -273,17 +278,17 @@ fn goes_on_serving_without_the_api_server(clusters: &Clusters) {
     let bundle = home.bundle();
 
     bridge.is_open.store(false, Ordering::Relaxed);
-    until("errors", || Ok(guard.metric("api_server_errors_total")?.filter(|errors| *errors > 0)))
+    until("errors", || Ok(guard.count("api_server_errors_total")?.filter(|errors| *errors > 0)))
         .expect("the guard notices");
     let served = home.call(&guard, &bundle).expect("a certificate");
     for _ in 0..2 {
         let another = || Ok(Some(home.call(&guard, &bundle)?).filter(|now| *now != served));
         until("another certificate", another).expect("certificates are renewed all the same");
     }
-    assert!(guard.probe("/readyz").expect("a probe").starts_with("HTTP/1.1 200"));
+    assert!(guard.probe("/readyz").expect("a probe").text().starts_with("HTTP/1.1 200"));
     home.tamper(&json!([{"op": "remove", "path": "/webhooks/0/clientConfig/caBundle"}]));
 
-    let log = guard.log().expect("a log");
+    let log = guard.log();
     let told = log.lines().filter(|line| !line.contains("\"INFO\"")).count();
     assert!((1..=4).contains(&told), "an outage is told, and not again and again: {log}");
 
@@ -291,7 +296,7 @@ fn goes_on_serving_without_the_api_server(clusters: &Clusters) {
     let is_back = || Ok(home.registration()["webhooks"][0]["clientConfig"]["caBundle"].is_string().then_some(()));
     until("the bundle", is_back).expect("it goes on where it was");
     assert_eq!(home.bundle(), bundle);
-    assert!(guard.log().expect("a log").contains("reconciling with the API server again"));
+    assert!(guard.log().contains("reconciling with the API server again"));
 }
 
 fn stays_ready_while_the_registration_is_gone(clusters: &Clusters) {
@@ -317,67 +322,38 @@ fn stays_ready_while_the_registration_is_gone(clusters: &Clusters) {
     home.call(&guard, &home.bundle()).expect("and it verifies");
 }
 
-/// A client's certificate and its key.
-type Client = (CertificateDer<'static>, PrivateKeyDer<'static>);
-
-/// A CA of clients, PEM, and a client that it signed.
-fn clients() -> (String, Client) {
-    let (ca_key, key) = (KeyPair::generate().expect("a key"), KeyPair::generate().expect("a key"));
-    let mut params = CertificateParams::default();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let ca = params.self_signed(&ca_key).expect("a CA").pem();
-    let mut client = CertificateParams::default();
-    client.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-    let client = client.signed_by(&key, &Issuer::new(params, ca_key)).expect("a certificate").der().clone();
-    (ca, (client, PrivatePkcs8KeyDer::from(key.serialize_der()).into()))
-}
-
-/// What the guard answers to a request that is no review.
-fn asked(home: &Home, guard: &Guard, client: Option<&Client>) -> io::Result<String> {
-    let mut roots = RootCertStore::empty();
-    for ca in home.bundle() {
-        roots.add(ca).map_err(io::Error::other)?;
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(io::Error::other)?
-        .with_root_certificates(roots);
-    let config = match client {
-        Some((certificate, key)) => config.with_client_auth_cert(vec![certificate.clone()], key.clone_key()),
-        None => Ok(config.with_no_client_auth()),
-    };
-    let name = ServerName::try_from(format!("{0}.{0}.svc", home.name)).map_err(io::Error::other)?;
-    let connection =
-        ClientConnection::new(Arc::new(config.map_err(io::Error::other)?), name).map_err(io::Error::other)?;
-    let mut stream = StreamOwned::new(connection, TcpStream::connect(guard.address)?);
-    io::Write::write_all(&mut stream, b"GET / HTTP/1.1\r\nhost: guard\r\nconnection: close\r\n\r\n")?;
-    let mut answer = String::new();
-    io::Read::read_to_string(&mut stream, &mut answer)?;
-    Ok(answer)
+/// The response to a request that is no review.
+fn asked(home: &Home, guard: &Guard, client: Option<&Pair>) -> io::Result<Reply> {
+    let tls = Tls::trusting_each(home.bundle()).named(&home.server_name());
+    let tls = if let Some(pair) = client { tls.with_identity(pair) } else { tls };
+    let mut client = tls.connect(guard.address())?;
+    client.send(b"GET / HTTP/1.1\r\nhost: guard\r\nconnection: close\r\n\r\n")?;
+    client.reply()
 }
 
 fn lets_in_itself_and_clients_of_the_client_ca(clusters: &Clusters) {
     let home = Home::new(clusters.cci(), true, Some(&Registered::cci()));
     let file = home.cluster.folder().join("clients.crt");
-    let ((ca, client), (other_ca, other)) = (clients(), clients());
-    fs::write(&file, ca).expect("a file");
+    let (ca, other_ca) = (Authority::new("clients"), Authority::new("other clients"));
+    let (client, other) = (ca.client(), other_ca.client());
+    fs::write(&file, &ca.cert).expect("a file");
     let guard = home.managed(&["--client-ca", &file.display().to_string()]);
     until_ready_says(&guard, "200 OK");
-    let failures = || guard.metric("handshake_failures_total{reason=\"tls\"}").expect("metrics");
+    let failures = || guard.count("handshake_failures_total{reason=\"tls\"}").expect("metrics");
     assert_eq!(failures(), Some(0), "its calls to itself are none");
-    assert!(asked(&home, &guard, Some(&client)).expect("an answer").starts_with("HTTP/1.1 404"));
+    assert_eq!(asked(&home, &guard, Some(&client)).expect("an answer").code, 404);
     assert_eq!(failures(), Some(0));
     asked(&home, &guard, None).expect_err("a certificate is demanded");
     asked(&home, &guard, Some(&other)).expect_err("of that CA");
     until_metric(&guard, "handshake_failures_total{reason=\"tls\"}", 2);
 
     // The next CA is taken from the file.
-    fs::write(&file, other_ca).expect("a file");
+    fs::write(&file, &other_ca.cert).expect("a file");
     let is_let_in = || Ok(asked(&home, &guard, Some(&other)).ok());
-    assert!(until("the other client", is_let_in).expect("an answer").starts_with("HTTP/1.1 404"));
+    assert_eq!(until("the other client", is_let_in).expect("an answer").code, 404);
     asked(&home, &guard, Some(&client)).expect_err("the first CA is not trusted any more");
     until_metric(&guard, "ready", 1);
-    assert!(!guard.log().expect("a log").contains("not ready any more"));
+    assert!(!guard.log().contains("not ready any more"));
 }
 
 /// As `openssl req -x509` makes it.

@@ -3,7 +3,6 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
 };
@@ -11,9 +10,14 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{Home, Registered, until_metric, until_ready_says};
+use support::{
+    free_address,
+    guard::{self, Guard},
+    until,
+};
+
 use crate::{
-    cluster::{Clusters, GUARD, Job, certificates},
-    harness::{Guard, free_address, until},
+    cluster::{Clusters, Job, certificates},
     tests,
 };
 
@@ -56,7 +60,7 @@ impl<'a> Kept<'a> {
         fs::write(&policy, text).expect("a file");
         let url = (free_address().expect("a port"), folder.join("certs/ca.crt"));
         home.kubectl(&["label", "namespace", &home.name, "own-guard=true"]);
-        let mut job = crate::harness::example_job();
+        let mut job = support::example_job();
         job["metadata"]["namespace"] = json!(home.name);
         home.apply(&job);
         let job = Job { cluster, namespace: home.name.clone() };
@@ -90,8 +94,7 @@ impl<'a> Kept<'a> {
     fn conditions_of(&self, text: &str) -> Vec<String> {
         let file = self.folder.join("other.yaml");
         fs::write(&file, text).expect("a file");
-        let output =
-            Command::new(GUARD).args(["registration", "-o", "json"]).arg(file).output().expect("the guard runs");
+        let output = guard::program().args(["registration", "-o", "json"]).arg(file).output().expect("the guard runs");
         expressions(&serde_json::from_slice(&output.stdout).expect("JSON"))
     }
 
@@ -125,7 +128,7 @@ fn tells_that_the_registration_does_not_fit_and_leaves_it(clusters: &Clusters) {
     assert!(said.contains(warning), "{said}");
     until_metric(&guard, "registration_fits", 0);
     assert_eq!(kept.conditions().len(), 4, "it is nobody's business here to mend it");
-    assert!(guard.log().expect("a log").contains("the registration does not match the policy"));
+    assert!(guard.log().contains("the registration does not match the policy"));
 
     // `kubectl apply` would leave it: it takes away nothing that it did not bring.
     kept.home.tamper(&json!([{"op": "remove", "path": "/webhooks/0/matchConditions/3"}]));
@@ -216,7 +219,7 @@ fn adds_the_conditions_once_all_was_quiet(clusters: &Clusters) {
     assert_eq!(registration["webhooks"][1]["matchConditions"].as_array().map(Vec::len), Some(1), "those of scale");
     until_ready_says(&guard, "200 OK");
     // With them the guard is not asked any more about what may change.
-    let count = || guard.metric("decision_duration_seconds_count").expect("metrics").unwrap_or_default();
+    let count = || guard.count("decision_duration_seconds_count").expect("metrics").unwrap_or_default();
     let is_asked = || {
         let before = count();
         kept.job
@@ -233,8 +236,7 @@ fn lets_nothing_past_a_stricter_policy_once_it_is_in_force(clusters: &Clusters) 
     let kept = Kept::new(clusters, &policy("loose", &["first", "second"]), false);
     let guard = kept.guard(&kept.policy, &["--manage-registration", "--registration-settle=1s"]);
     until_ready_says(&guard, "200 OK");
-    let is_in_force =
-        |name: &str| guard.metric(&format!("policy_info{{name=\"{name}\"}}")).expect("metrics") == Some(1);
+    let is_in_force = |name: &str| guard.count(&format!("policy_info{{name=\"{name}\"}}")).expect("metrics") == Some(1);
     for round in 0..3 {
         let (loose, strict) = (format!("loose-{round}"), format!("strict-{round}"));
         kept.write_policy(&policy(&loose, &["first", "second"]));
@@ -341,7 +343,7 @@ fn leaves_an_entry_for_other_operations_without_conditions(clusters: &Clusters) 
     until("the conditions of scale", scale).expect("the other entry gets its own");
     assert_eq!(kept.conditions(), Vec::<String>::new());
     kept.job.kubectl(&["delete", "pytorchjob", "pytorch-test"]).accepted();
-    kept.job.with_file(&["create"], &crate::harness::example_job()).accepted();
+    kept.job.with_file(&["create"], &support::example_job()).accepted();
     // Its twin is for updates alone.
     kept.home.tamper(&json!([{"op": "remove", "path": "/webhooks/0/rules/0/operations/1"}]));
     let wanted = kept.conditions_of(&text);

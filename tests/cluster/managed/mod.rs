@@ -1,25 +1,26 @@
 //! The guard as a client of the API server: with the rights that its manifests give it, and no more.
 
-pub(crate) mod certificates;
-pub(crate) mod conditions;
+mod certificates;
+mod conditions;
 
 use std::{
     collections::BTreeSet,
     fs, io,
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD as STANDARD};
-use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject as _};
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use serde_json::{Value, json};
-
-use crate::{
-    cluster::Cluster,
-    harness::{ADMIN, Guard, free_address, until},
-    rotation::served,
+use support::{
+    control_plane::ADMIN,
+    free_address,
+    guard::{self, Guard},
+    until,
 };
+
+use crate::{cluster::Cluster, rotation::served};
 
 /// The Secret.
 const SECRET: &str = "guard-ca";
@@ -83,7 +84,7 @@ impl<'a> Home<'a> {
 
     /// Registers the guard for this namespace alone.
     pub(crate) fn register(&self, registered: &Registered) {
-        let mut print = Command::new(crate::cluster::GUARD);
+        let mut print = guard::program();
         print.args(["registration", &registered.policy, "--name", &self.name, "--output=json", &self.selector()]);
         match &registered.url {
             Some((address, ca)) => {
@@ -202,14 +203,18 @@ impl<'a> Home<'a> {
         CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().expect("PEM")
     }
 
+    /// The name by which the API server calls the guard.
+    pub(crate) fn server_name(&self) -> String {
+        format!("{0}.{0}.svc", self.name)
+    }
+
     /// Calls the guard as an API server would that trusts these CAs; gives the certificate it shows.
     pub(crate) fn call(
         &self,
         guard: &Guard,
         trusted: &[CertificateDer<'static>],
     ) -> io::Result<CertificateDer<'static>> {
-        let name = ServerName::try_from(format!("{0}.{0}.svc", self.name)).map_err(io::Error::other)?;
-        served(guard, name, trusted)
+        served(guard, &self.server_name(), trusted)
     }
 }
 
@@ -236,15 +241,14 @@ impl Registered {
 
 /// Waits until `/readyz` says this, and gives all it says.
 pub(crate) fn until_ready_says(guard: &Guard, what: &str) -> String {
-    let says = || Ok(Some(guard.probe("/readyz")?).filter(|said| said.contains(what)));
+    let says = || Ok(Some(guard.probe("/readyz")?.text()).filter(|said| said.contains(what)));
     until(what, says).unwrap_or_else(|error| {
-        panic!("{error}: /readyz says {:?}, and the log {}", guard.probe("/readyz"), guard.log().unwrap_or_default())
+        panic!("{error}: /readyz says {:?}, and the log {}", guard.probe("/readyz"), guard.log())
     })
 }
 
 /// Waits until a metric has that value.
 pub(crate) fn until_metric(guard: &Guard, name: &str, value: u64) {
-    until(name, || Ok((guard.metric(name)? == Some(value)).then_some(()))).unwrap_or_else(|error| {
-        panic!("{error}: {:?}, and the log {}", guard.metric(name), guard.log().unwrap_or_default())
-    });
+    until(name, || Ok((guard.count(name)? == Some(value)).then_some(())))
+        .unwrap_or_else(|error| panic!("{error}: {:?}, and the log {}", guard.count(name), guard.log()));
 }

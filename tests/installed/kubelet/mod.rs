@@ -21,11 +21,9 @@ use serde_json::{Value, json};
 use tokio::{sync::watch, task::JoinHandle, time::sleep};
 
 use self::pod::Pod;
-pub(crate) use self::probe::get;
-use crate::{
-    api::{Api, Refusal},
-    harness::{Process, Session},
-};
+use support::session::{Process, Session};
+
+use crate::api::{Api, Refusal};
 
 /// How often pods, probes and volumes are looked at.
 const TICK: Duration = Duration::from_millis(50);

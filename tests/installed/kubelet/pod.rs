@@ -11,9 +11,8 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use support::session::Process;
 use tokio::{sync::watch, time::sleep};
-
-use crate::harness::Process;
 
 use super::{
     Container, Shared, TICK, complain, lock, probe, unless_gone,
@@ -86,7 +85,7 @@ impl Pod {
             let pod = self.news.borrow().clone();
             let deleting = !pod["metadata"]["deletionTimestamp"].is_null();
             let refreshed = self.volumes.refresh(&api, &pod).await;
-            let ending = lock(&self.container).as_mut().map(Process::ending);
+            let ending = lock(&self.container).as_ref().map(Process::ending);
             match ending {
                 Some(Ok(Some(_))) | None if deleting => return self.finish().await,
                 Some(Ok(Some(status))) => {

@@ -3,11 +3,8 @@
 use std::{net::Ipv4Addr, time::Duration};
 
 use serde_json::Value;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-    time::timeout,
-};
+use support::http::{self, Reply};
+use tokio::{task::spawn_blocking, time::timeout};
 
 /// Asks what that probe of the container asks; without such a probe all is well.
 pub(super) async fn succeeds(container: &Value, name: &str, address: Ipv4Addr) -> bool {
@@ -17,10 +14,11 @@ pub(super) async fn succeeds(container: &Value, name: &str, address: Ipv4Addr) -
     }
     let request = &probe["httpGet"];
     let deadline = Duration::from_secs(probe["timeoutSeconds"].as_u64().unwrap_or(1));
-    let path = request["path"].as_str().unwrap_or("/");
-    let answer = timeout(deadline, get(address, port(container, &request["port"]), path)).await;
+    let path = request["path"].as_str().unwrap_or("/").to_owned();
+    let address = (address, port(container, &request["port"])).into();
+    let answer = spawn_blocking(move || http::get_within(address, &path, deadline));
     // As the kubelet sees it, a redirect is a success too.
-    matches!(answer, Ok(Ok((200..400, _))))
+    matches!(timeout(deadline, answer).await, Ok(Ok(Ok(Reply { code: 200..400, .. }))))
 }
 
 /// A port by its name or its number.
@@ -29,17 +27,4 @@ fn port(container: &Value, port: &Value) -> u16 {
     let named = port.as_str().and_then(|name| ports.find(|port| port["name"] == name));
     let number = named.map_or(port, |port| &port["containerPort"]);
     number.as_u64().and_then(|number| u16::try_from(number).ok()).unwrap_or_default()
-}
-
-/// The code and the body of an answer.
-pub(crate) async fn get(address: Ipv4Addr, port: u16, path: &str) -> std::io::Result<(u16, String)> {
-    let mut stream = TcpStream::connect((address, port)).await?;
-    let request =
-        format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: kube-probe\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
-    let code = answer.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or_default();
-    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
-    Ok((code, body))
 }

@@ -155,7 +155,7 @@ fn a_policy_file_decides() {
 #[test]
 fn nothing_is_asked_of_the_environment_but_the_policy() {
     let folder = edited("3000", "60").with("strict.yaml", STRICT.replace("denial: {reason: Forbidden}\n", ""));
-    let output = crate::support::guard::program()
+    let output = support::guard::program()
         .args(["check", "old.yaml", "new.yaml"])
         .env("PYTORCHJOB_GUARD_POLICY", "strict.yaml")
         .current_dir(folder.dir.path())

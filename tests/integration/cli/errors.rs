@@ -1,8 +1,7 @@
 //! Bad input and bad usage: exit code 2, and a message that names the file and the place in it.
 
 use insta::assert_snapshot;
-
-use crate::support::guard::program;
+use support::guard::program;
 
 use super::{Folder, JOB, edited};
 

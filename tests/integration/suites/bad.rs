@@ -9,103 +9,55 @@ fn says(cases: &str) -> String {
     suite(cases).test(&["suite.yaml"])
 }
 
+/// Asserts that a suite is rejected with this message and no other.
+#[track_caller]
+fn rejects(said: &str, message: &str) {
+    let expected = format!(
+        "exit code 2\n--- output\n0 passed, 0 failed, 1 bad file in T s\n--- error output\nerror: suite.yaml: {message}"
+    );
+    assert_eq!(said.trim(), expected);
+}
+
 #[test]
 fn keys() {
-    assert_snapshot!(says("  - {name: a, patch: {}, expect: Allowed, fieldss: []}\n"), @"
-    exit code 2
-    --- output
-    0 passed, 0 failed, 1 bad file in T s
-    --- error output
-    error: suite.yaml: line 6, column 43: unknown field `fieldss`, expected one of name, basePatch, patch, jsonPatch, object, review, user, groups, subresource, operation, expect, fields
-    ");
-    assert_snapshot!(says("  - {name: a, patch: {}}\n"), @"
-    exit code 2
-    --- output
-    0 passed, 0 failed, 1 bad file in T s
-    --- error output
-    error: suite.yaml: line 6, column 15: missing field `expect`
-    ");
-    assert_snapshot!(says("  - {name: a, patch: {}, expect: Forbidden}\n"), @"
-    exit code 2
-    --- output
-    0 passed, 0 failed, 1 bad file in T s
-    --- error output
-    error: suite.yaml: line 6, column 34: unknown variant `Forbidden`, expected one of Allowed, Denied, Warned, Audited, BadRequest
-    ");
-    assert_snapshot!(says("  - {name: a, patch: [], expect: Allowed}\n"), @"
-    exit code 2
-    --- output
-    0 passed, 0 failed, 1 bad file in T s
-    --- error output
-    error: suite.yaml: line 6, column 22: expected mapping start
-    ");
-    assert_snapshot!(says("  - {name: a, patch: {}, operation: PATCH, expect: Allowed}\n"), @"
-    exit code 2
-    --- output
-    0 passed, 0 failed, 1 bad file in T s
-    --- error output
-    error: suite.yaml: line 6, column 37: unknown variant `PATCH`, expected one of CREATE, UPDATE, DELETE, CONNECT
-    ");
-    assert_snapshot!(says("  - {name: a, patch: {}, patch: {}, expect: Allowed}\n"), @"
-    exit code 2
-    --- output
-    0 passed, 0 failed, 1 bad file in T s
-    --- error output
-    error: suite.yaml: line 6, column 26: duplicate mapping key `patch` is not allowed here
-    ");
-    assert_snapshot!(says("  []\n"), @"
-    exit code 2
-    --- output
-    0 passed, 0 failed, 1 bad file in T s
-    --- error output
-    error: suite.yaml: line 6, column 3: cases: write at least one
-    ");
-    let headless = |from: &str, to: &str| {
+    for (cases, message) in [
+        (
+            "  - {name: a, patch: {}, expect: Allowed, fieldss: []}\n",
+            "line 6, column 43: unknown field `fieldss`, expected one of name, basePatch, patch, jsonPatch, object, review, user, groups, subresource, operation, expect, fields",
+        ),
+        ("  - {name: a, patch: {}}\n", "line 6, column 15: missing field `expect`"),
+        (
+            "  - {name: a, patch: {}, expect: Forbidden}\n",
+            "line 6, column 34: unknown variant `Forbidden`, expected one of Allowed, Denied, Warned, Audited, BadRequest",
+        ),
+        ("  - {name: a, patch: [], expect: Allowed}\n", "line 6, column 22: expected mapping start"),
+        (
+            "  - {name: a, patch: {}, operation: PATCH, expect: Allowed}\n",
+            "line 6, column 37: unknown variant `PATCH`, expected one of CREATE, UPDATE, DELETE, CONNECT",
+        ),
+        (
+            "  - {name: a, patch: {}, patch: {}, expect: Allowed}\n",
+            "line 6, column 26: duplicate mapping key `patch` is not allowed here",
+        ),
+        ("  []\n", "line 6, column 3: cases: write at least one"),
+    ] {
+        rejects(&says(cases), message);
+    }
+    for (from, to, message) in [
+        ("policy: cci\n", "", "line 4, column 1: missing field `policy`"),
+        ("/v1", "/v2", "line 1, column 13: apiVersion: write pytorchjob-guard/v1"),
+        ("PolicyTest", "PolicyTests", "line 2, column 7: kind: write PolicyTest"),
+        ("base: job.yaml\n", "", "line 5, column 5: base is missing: only a case with a review does without"),
+        (
+            "base: job.yaml",
+            "base: [job.yaml]",
+            "line 4, column 7: base: write the object itself, or the path of a file with it",
+        ),
+        ("base: job.yaml", "base: {kind: PyTorchJob}", "line 4, column 7: base: has no apiVersion"),
+    ] {
         let text = format!("{HEAD}  - {{name: a, patch: {{}}, expect: Allowed}}\n").replace(from, to);
-        Folder::new().with("suite.yaml", text).test(&["suite.yaml"])
-    };
-    assert_snapshot!(headless("policy: cci\n", ""), @"
-    exit code 2
-    --- output
-    0 passed, 0 failed, 1 bad file in T s
-    --- error output
-    error: suite.yaml: line 4, column 1: missing field `policy`
-    ");
-    assert_snapshot!(headless("/v1", "/v2"), @"
-    exit code 2
-    --- output
-    0 passed, 0 failed, 1 bad file in T s
-    --- error output
-    error: suite.yaml: line 1, column 13: apiVersion: write pytorchjob-guard/v1
-    ");
-    assert_snapshot!(headless("PolicyTest", "PolicyTests"), @"
-    exit code 2
-    --- output
-    0 passed, 0 failed, 1 bad file in T s
-    --- error output
-    error: suite.yaml: line 2, column 7: kind: write PolicyTest
-    ");
-    assert_snapshot!(headless("base: job.yaml\n", ""), @"
-    exit code 2
-    --- output
-    0 passed, 0 failed, 1 bad file in T s
-    --- error output
-    error: suite.yaml: line 5, column 5: base is missing: only a case with a review does without
-    ");
-    assert_snapshot!(headless("base: job.yaml", "base: [job.yaml]"), @"
-    exit code 2
-    --- output
-    0 passed, 0 failed, 1 bad file in T s
-    --- error output
-    error: suite.yaml: line 4, column 7: base: write the object itself, or the path of a file with it
-    ");
-    assert_snapshot!(headless("base: job.yaml", "base: {kind: PyTorchJob}"), @"
-    exit code 2
-    --- output
-    0 passed, 0 failed, 1 bad file in T s
-    --- error output
-    error: suite.yaml: line 4, column 7: base: has no apiVersion
-    ");
+        rejects(&Folder::new().with("suite.yaml", text).test(&["suite.yaml"]), message);
+    }
 }
 
 #[test]

@@ -4,25 +4,25 @@ use std::collections::BTreeSet;
 
 /// A metric, and what its labels must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Selector {
-    pub(crate) metric: String,
-    pub(crate) matchers: Vec<Matcher>,
+pub struct Selector {
+    pub metric: String,
+    pub matchers: Vec<Matcher>,
 }
 
 /// What one label must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Matcher {
-    pub(crate) label: String,
+pub struct Matcher {
+    pub label: String,
     /// `=`, `!=`, `=~` or `!~`.
-    pub(crate) operator: String,
-    pub(crate) value: String,
+    pub operator: String,
+    pub value: String,
 }
 
 /// What a query asks for, and the labels that it groups by.
 #[derive(Debug, Default)]
-pub(crate) struct Query {
-    pub(crate) selectors: Vec<Selector>,
-    pub(crate) groupings: BTreeSet<String>,
+pub struct Query {
+    pub selectors: Vec<Selector>,
+    pub groupings: BTreeSet<String>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -39,7 +39,7 @@ const OPERATORS: [&str; 6] = ["and", "or", "unless", "offset", "bool", "atan2"];
 
 impl Query {
     /// Reads a query; panics where it is none that it knows.
-    pub(crate) fn read(query: &str) -> Self {
+    pub fn read(query: &str) -> Self {
         let mut found = Self::default();
         let mut tokens = tokens(query).into_iter().peekable();
         while let Some(token) = tokens.next() {

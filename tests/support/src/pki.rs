@@ -6,28 +6,28 @@ use rcgen::{
 };
 
 /// An RSA key, and the same as OpenSSL used to write it.
-pub(crate) const RSA_PKCS8: &str = include_str!("../fixtures/rsa.pkcs8.key");
-pub(crate) const RSA_PKCS1: &str = include_str!("../fixtures/rsa.pkcs1.key");
+pub const RSA_PKCS8: &str = include_str!("../fixtures/rsa.pkcs8.key");
+pub const RSA_PKCS1: &str = include_str!("../fixtures/rsa.pkcs1.key");
 /// A P-256 key, the same as OpenSSL used to write it, and the same with a passphrase.
-pub(crate) const EC_PKCS8: &str = include_str!("../fixtures/ec.pkcs8.key");
-pub(crate) const EC_SEC1: &str = include_str!("../fixtures/ec.sec1.key");
-pub(crate) const EC_ENCRYPTED: &str = include_str!("../fixtures/ec.encrypted.key");
+pub const EC_PKCS8: &str = include_str!("../fixtures/ec.pkcs8.key");
+pub const EC_SEC1: &str = include_str!("../fixtures/ec.sec1.key");
+pub const EC_ENCRYPTED: &str = include_str!("../fixtures/ec.encrypted.key");
 
 /// A CA.
-pub(crate) struct Authority {
-    pub(crate) cert: String,
+pub struct Authority {
+    pub cert: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
 /// A certificate and its key, PEM.
 #[derive(Debug, Clone)]
-pub(crate) struct Pair {
-    pub(crate) cert: String,
-    pub(crate) key: String,
+pub struct Pair {
+    pub cert: String,
+    pub key: String,
 }
 
 impl Authority {
-    pub(crate) fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         let key = KeyPair::generate().expect("a key");
         let params = ca_params(name);
         let cert = params.self_signed(&key).expect("a CA").pem();
@@ -35,7 +35,7 @@ impl Authority {
     }
 
     /// A CA below this one.
-    pub(crate) fn intermediate(&self, name: &str) -> Self {
+    pub fn intermediate(&self, name: &str) -> Self {
         let key = KeyPair::generate().expect("a key");
         let params = ca_params(name);
         let cert = params.signed_by(&key, &self.issuer).expect("a CA").pem();
@@ -43,17 +43,17 @@ impl Authority {
     }
 
     /// A serving certificate for 127.0.0.1.
-    pub(crate) fn server(&self) -> Pair {
+    pub fn server(&self) -> Pair {
         self.server_until(2099)
     }
 
     /// A serving certificate for 127.0.0.1 that ends with the beginning of this year.
-    pub(crate) fn server_until(&self, year: i32) -> Pair {
+    pub fn server_until(&self, year: i32) -> Pair {
         self.sign(&server_params(year), &KeyPair::generate().expect("a key"))
     }
 
     /// A serving certificate for a key that exists.
-    pub(crate) fn server_for(&self, pkcs8: &str) -> Pair {
+    pub fn server_for(&self, pkcs8: &str) -> Pair {
         let key = KeyPair::from_pem_and_sign_algo(pkcs8, &PKCS_RSA_SHA256)
             .or_else(|_| KeyPair::from_pem(pkcs8))
             .expect("a key");
@@ -61,7 +61,7 @@ impl Authority {
     }
 
     /// A client's certificate.
-    pub(crate) fn client(&self) -> Pair {
+    pub fn client(&self) -> Pair {
         let mut params = params("client", 2099);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         self.sign(&params, &KeyPair::generate().expect("a key"))

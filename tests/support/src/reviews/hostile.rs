@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 /// A policy whose rules reach below everything, so that nothing can be judged by its root.
-pub(crate) const REACHING: &str = "apiVersion: pytorchjob-guard/v1
+pub const REACHING: &str = "apiVersion: pytorchjob-guard/v1
 kind: UpdatePolicy
 name: reaching
 resources: [{group: kubeflow.org, resource: pytorchjobs}]
@@ -12,7 +12,7 @@ immutableFields: ['spec.*.*.*.*.a.x', 'metadata.labels.y']
 ";
 
 /// The units that a shape repeats: before, and after the change. `N` stands for the number of the repetition.
-pub(crate) const UNITS: [(&str, &str, &str); 21] = [
+pub const UNITS: [(&str, &str, &str); 21] = [
     ("lists of one number", "[1]", "[2]"),
     ("short keys", "\"N\":1", "\"N\":2"),
     ("one key again and again", "\"k\":1", "\"k\":2"),
@@ -37,7 +37,7 @@ pub(crate) const UNITS: [(&str, &str, &str); 21] = [
 ];
 
 /// A review of about `bytes` whose two objects repeat a unit, inside as many lists or maps as `depth` says.
-pub(crate) fn review(unit: usize, depth: usize, in_maps: bool, bytes: usize) -> Vec<u8> {
+pub fn review(unit: usize, depth: usize, in_maps: bool, bytes: usize) -> Vec<u8> {
     let (name, before, after) = UNITS[unit];
     let longest = expanded(before, 0, name).len().max(expanded(after, 0, name).len()).max(4) + 6;
     let count = (bytes / 2 / longest).max(1);
@@ -66,7 +66,7 @@ pub(crate) fn review(unit: usize, depth: usize, in_maps: bool, bytes: usize) -> 
 }
 
 /// The review of an update by a user in many groups.
-pub(crate) fn many_groups(bytes: usize) -> Vec<u8> {
+pub fn many_groups(bytes: usize) -> Vec<u8> {
     let groups = vec!["\"g\""; bytes / 4].join(",");
     let review = review_of("{\"spec\":{\"a\":1}}", "{\"spec\":{\"a\":2}}");
     String::from_utf8_lossy(&review).replace("\"groups\":[]", &format!("\"groups\":[{groups}]")).into_bytes()

@@ -1,19 +1,22 @@
 //! Reviews to send, as an API server writes them.
 
+pub mod hostile;
+pub mod realistic;
+
 use serde_json::{Value, json};
 
 /// An update that changes a field that may change.
-pub(crate) fn allowed() -> String {
+pub fn allowed() -> String {
     update(json!({ "ttlSecondsAfterFinished": 60 }), json!({ "ttlSecondsAfterFinished": 90 })).to_string()
 }
 
 /// An update that changes one that must not.
-pub(crate) fn denied() -> String {
+pub fn denied() -> String {
     update(json!({ "nprocPerNode": "1" }), json!({ "nprocPerNode": "2" })).to_string()
 }
 
 /// An allowed update of at least this many bytes.
-pub(crate) fn allowed_of(bytes: usize) -> String {
+pub fn allowed_of(bytes: usize) -> String {
     let filler = "x".repeat(bytes / 2);
     update(
         json!({ "ttlSecondsAfterFinished": 60, "filler": filler }),
@@ -24,7 +27,7 @@ pub(crate) fn allowed_of(bytes: usize) -> String {
 
 /// An update of a job from one spec to another.
 #[allow(clippy::needless_pass_by_value, reason = "callers write the objects in place")]
-pub(crate) fn update(old: Value, new: Value) -> Value {
+pub fn update(old: Value, new: Value) -> Value {
     json!({
         "apiVersion": "admission.k8s.io/v1",
         "kind": "AdmissionReview",

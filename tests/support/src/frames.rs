@@ -2,58 +2,58 @@
 
 use std::io::{self, Read as _};
 
-use super::{
+use crate::{
     client::{Client, Tls},
     guard::Guard,
 };
 
-pub(crate) const DATA: u8 = 0;
-pub(crate) const HEADERS: u8 = 1;
-pub(crate) const RST_STREAM: u8 = 3;
-pub(crate) const SETTINGS: u8 = 4;
-pub(crate) const PING: u8 = 6;
-pub(crate) const GOAWAY: u8 = 7;
-pub(crate) const WINDOW_UPDATE: u8 = 8;
-pub(crate) const CONTINUATION: u8 = 9;
+pub const DATA: u8 = 0;
+pub const HEADERS: u8 = 1;
+pub const RST_STREAM: u8 = 3;
+pub const SETTINGS: u8 = 4;
+pub const PING: u8 = 6;
+pub const GOAWAY: u8 = 7;
+pub const WINDOW_UPDATE: u8 = 8;
+pub const CONTINUATION: u8 = 9;
 
-pub(crate) const END_STREAM: u8 = 1;
-pub(crate) const ACK: u8 = 1;
-pub(crate) const END_HEADERS: u8 = 4;
+pub const END_STREAM: u8 = 1;
+pub const ACK: u8 = 1;
+pub const END_HEADERS: u8 = 4;
 
 /// The headers of `POST /validate` in HPACK: static names, and no text that is compressed or kept.
-pub(crate) const POST: &[u8] = b"\x83\x87\x04\x09/validate\x01\x05guard\x0f\x10\x10application/json";
+pub const POST: &[u8] = b"\x83\x87\x04\x09/validate\x01\x05guard\x0f\x10\x10application/json";
 
 /// A connection after both prefaces were sent.
-pub(crate) struct Frames {
+pub struct Frames {
     client: Client,
 }
 
 /// A frame that came.
 #[derive(Debug)]
-pub(crate) struct Frame {
-    pub(crate) kind: u8,
-    pub(crate) flags: u8,
-    pub(crate) stream: u32,
-    pub(crate) payload: Vec<u8>,
+pub struct Frame {
+    pub kind: u8,
+    pub flags: u8,
+    pub stream: u32,
+    pub payload: Vec<u8>,
 }
 
 /// The bytes of a frame.
-pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).expect("a small frame").to_be_bytes();
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
 /// The bytes of a setting.
-pub(crate) fn setting(id: u16, value: u32) -> Vec<u8> {
+pub fn setting(id: u16, value: u32) -> Vec<u8> {
     [&id.to_be_bytes()[..], &value.to_be_bytes()].concat()
 }
 
 impl Frames {
-    pub(crate) fn to(guard: &Guard) -> Self {
+    pub fn to(guard: &Guard) -> Self {
         Self::with_settings(guard, &[])
     }
 
-    pub(crate) fn with_settings(guard: &Guard, settings: &[u8]) -> Self {
+    pub fn with_settings(guard: &Guard, settings: &[u8]) -> Self {
         let tls = Tls::trusting(&guard.ca()).offering(&["h2"]);
         let mut client = tls.connect(guard.address()).expect("the guard shakes hands");
         let preface = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(SETTINGS, 0, 0, settings)].concat();
@@ -61,11 +61,11 @@ impl Frames {
         Self { client }
     }
 
-    pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.client.send(bytes)
     }
 
-    pub(crate) fn next(&mut self) -> io::Result<Frame> {
+    pub fn read_frame(&mut self) -> io::Result<Frame> {
         let mut head = [0; 9];
         self.client.stream.read_exact(&mut head)?;
         let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
@@ -76,9 +76,9 @@ impl Frames {
 
     /// Reads until a frame of this kind and these flags comes.
     #[track_caller]
-    pub(crate) fn await_frame(&mut self, kind: u8, flags: u8) -> Frame {
+    pub fn await_frame(&mut self, kind: u8, flags: u8) -> Frame {
         loop {
-            let frame = self.next().expect("the guard goes on");
+            let frame = self.read_frame().expect("the guard goes on");
             if frame.kind == kind && frame.flags & flags == flags {
                 return frame;
             }
@@ -87,10 +87,10 @@ impl Frames {
 
     /// The error code of the GOAWAY that comes before the end; none where the connection only ends.
     #[track_caller]
-    pub(crate) fn goodbye(&mut self) -> Option<u32> {
+    pub fn goodbye(&mut self) -> Option<u32> {
         let mut code = None;
         loop {
-            match self.next() {
+            match self.read_frame() {
                 Ok(frame) if frame.kind == GOAWAY => {
                     code = frame.payload[4..8].try_into().ok().map(u32::from_be_bytes);
                 }

@@ -1,6 +1,8 @@
 //! The programs that the tests run: those of the control plane that `KUBEBUILDER_ASSETS` holds, the others built once from
 //! their Go modules. `KUBERNETES_VERSION` asks for another version of the control plane than the newest.
 
+mod kubernetes;
+
 use std::{
     env, fs,
     hash::{DefaultHasher, Hash as _, Hasher as _},
@@ -9,7 +11,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::kubernetes;
+use crate::{root, target_folder};
 
 /// A folder with a go.mod, and what is built from it.
 struct Module {
@@ -29,8 +31,8 @@ struct Module {
 
 const CONTROL_PLANE: Module = Module {
     name: "control-plane",
-    go_mod: include_str!("../control-plane/go.mod"),
-    go_sum: include_str!("../control-plane/go.sum"),
+    go_mod: include_str!("../../../cluster/control-plane/go.mod"),
+    go_sum: include_str!("../../../cluster/control-plane/go.sum"),
     of: "k8s.io/kubernetes",
     // Without its version clients cannot parse what the API server says of itself.
     version_variable: Some("k8s.io/component-base/version.gitVersion"),
@@ -40,8 +42,8 @@ const CONTROL_PLANE: Module = Module {
 
 const TRAINING_OPERATOR: Module = Module {
     name: "training-operator",
-    go_mod: include_str!("../training-operator/go.mod"),
-    go_sum: include_str!("../training-operator/go.sum"),
+    go_mod: include_str!("../../../cluster/training-operator/go.mod"),
+    go_sum: include_str!("../../../cluster/training-operator/go.sum"),
     of: "github.com/kubeflow/training-operator",
     version_variable: None,
     modfile: None,
@@ -50,12 +52,12 @@ const TRAINING_OPERATOR: Module = Module {
 
 /// A client in Go, made from the operator's typed one.
 const TYPED_CLIENT: Module =
-    Module { sources: &[include_str!("../training-operator/client/main.go")], ..TRAINING_OPERATOR };
+    Module { sources: &[include_str!("../../../cluster/training-operator/client/main.go")], ..TRAINING_OPERATOR };
 
 const HELM: Module = Module {
     name: "helm",
-    go_mod: include_str!("../helm/go.mod"),
-    go_sum: include_str!("../helm/go.sum"),
+    go_mod: include_str!("../../../cluster/helm/go.mod"),
+    go_sum: include_str!("../../../cluster/helm/go.sum"),
     of: "helm.sh/helm/v4",
     version_variable: None,
     modfile: None,
@@ -65,16 +67,16 @@ const HELM: Module = Module {
 /// The types of the newest Kubernetes, and of those in which they have fields that the newest lacks. The first is the newest,
 /// and the last the oldest.
 const TYPES: [Module; 3] = [
-    types(None, include_str!("../types/go.mod"), include_str!("../types/go.sum")),
+    types(None, include_str!("../../../cluster/types/go.mod"), include_str!("../../../cluster/types/go.sum")),
     types(
         Some("kubernetes-1.35.mod"),
-        include_str!("../types/kubernetes-1.35.mod"),
-        include_str!("../types/kubernetes-1.35.sum"),
+        include_str!("../../../cluster/types/kubernetes-1.35.mod"),
+        include_str!("../../../cluster/types/kubernetes-1.35.sum"),
     ),
     types(
         Some("kubernetes-1.30.mod"),
-        include_str!("../types/kubernetes-1.30.mod"),
-        include_str!("../types/kubernetes-1.30.sum"),
+        include_str!("../../../cluster/types/kubernetes-1.30.mod"),
+        include_str!("../../../cluster/types/kubernetes-1.30.sum"),
     ),
 ];
 
@@ -87,23 +89,23 @@ const fn types(modfile: Option<&'static str>, go_mod: &'static str, go_sum: &'st
         version_variable: None,
         modfile,
         sources: &[
-            include_str!("../types/cci/types.go"),
-            include_str!("../types/differing.go"),
-            include_str!("../types/fields.go"),
-            include_str!("../types/judge.go"),
-            include_str!("../types/main.go"),
-            include_str!("../types/random.go"),
-            include_str!("../types/standins.go"),
-            include_str!("../types/sweep.go"),
-            include_str!("../types/table.go"),
+            include_str!("../../../cluster/types/cci/types.go"),
+            include_str!("../../../cluster/types/differing.go"),
+            include_str!("../../../cluster/types/fields.go"),
+            include_str!("../../../cluster/types/judge.go"),
+            include_str!("../../../cluster/types/main.go"),
+            include_str!("../../../cluster/types/random.go"),
+            include_str!("../../../cluster/types/standins.go"),
+            include_str!("../../../cluster/types/sweep.go"),
+            include_str!("../../../cluster/types/table.go"),
         ],
     }
 }
 
 const H2SPEC: Module = Module {
     name: "h2spec",
-    go_mod: include_str!("../h2spec/go.mod"),
-    go_sum: include_str!("../h2spec/go.sum"),
+    go_mod: include_str!("../../../cluster/h2spec/go.mod"),
+    go_sum: include_str!("../../../cluster/h2spec/go.sum"),
     of: "github.com/summerwind/h2spec",
     version_variable: None,
     modfile: None,
@@ -115,16 +117,16 @@ const PACKAGES_A_LINE: usize = 200;
 
 /// The programs of a control plane.
 #[derive(Debug)]
-pub(crate) struct Programs {
-    pub(crate) etcd: PathBuf,
-    pub(crate) kube_apiserver: PathBuf,
-    pub(crate) kube_controller_manager: PathBuf,
-    pub(crate) kubectl: PathBuf,
+pub struct Programs {
+    pub etcd: PathBuf,
+    pub kube_apiserver: PathBuf,
+    pub kube_controller_manager: PathBuf,
+    pub kubectl: PathBuf,
 }
 
 impl Programs {
     /// Finds the programs, or builds those that are missing.
-    pub(crate) fn find_or_build() -> io::Result<Self> {
+    pub fn find_or_build() -> io::Result<Self> {
         let Some(assets) = env::var_os("KUBEBUILDER_ASSETS").filter(|folder| !folder.is_empty()).map(PathBuf::from)
         else {
             return Ok(Self {
@@ -196,7 +198,7 @@ fn built_of_older(version: &str, name: &str, package: &str) -> io::Result<PathBu
 }
 
 /// kubectl alone, for what needs no API server.
-pub(crate) fn kubectl() -> io::Result<PathBuf> {
+pub fn kubectl() -> io::Result<PathBuf> {
     match env::var_os("KUBEBUILDER_ASSETS").filter(|folder| !folder.is_empty()) {
         Some(assets) => in_assets(Path::new(&assets), "kubectl"),
         None => of_kubernetes("kubectl"),
@@ -204,29 +206,29 @@ pub(crate) fn kubectl() -> io::Result<PathBuf> {
 }
 
 /// Helm.
-pub(crate) fn helm() -> io::Result<PathBuf> {
+pub fn helm() -> io::Result<PathBuf> {
     HELM.built("helm", "helm.sh/helm/v4/cmd/helm")
 }
 
 /// The training operator.
-pub(crate) fn training_operator() -> io::Result<PathBuf> {
+pub fn training_operator() -> io::Result<PathBuf> {
     TRAINING_OPERATOR.built("training-operator", "github.com/kubeflow/training-operator/cmd/training-operator.v1")
 }
 
 /// A program that replaces a job with the training operator's typed client.
-pub(crate) fn typed_client() -> io::Result<PathBuf> {
+pub fn typed_client() -> io::Result<PathBuf> {
     TYPED_CLIENT.built("typed-client", "./client")
 }
 
 /// The folder with Kubernetes' Python client and what it needs, for `PYTHONPATH`.
-pub(crate) fn python_client() -> io::Result<PathBuf> {
-    const REQUIREMENTS: &str = include_str!("../clients/requirements.txt");
+pub fn python_client() -> io::Result<PathBuf> {
+    const REQUIREMENTS: &str = include_str!("../../../cluster/clients/requirements.txt");
     let version = REQUIREMENTS.lines().find_map(|line| line.strip_prefix("kubernetes=="));
     let version = version.ok_or_else(|| io::Error::other("tests/cluster/clients/requirements.txt names no client"))?;
     let tell = |line: &str| eprintln!("python client: {line}");
     once(&target_folder().join("python-client"), version, tell, |unfinished| {
         tell(&format!("installing kubernetes {version} (once)"));
-        let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/clients/requirements.txt");
+        let requirements = root().join("tests/cluster/clients/requirements.txt");
         let mut pip = Command::new("python3");
         pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--root-user-action=ignore"]);
         let output = pip.arg("--target").arg(unfinished).arg("-r").arg(requirements).output()?;
@@ -236,12 +238,12 @@ pub(crate) fn python_client() -> io::Result<PathBuf> {
 }
 
 /// The judges of equality by types: of the newest Kubernetes first, and of the oldest last.
-pub(crate) fn judges() -> io::Result<Vec<PathBuf>> {
+pub fn judges() -> io::Result<Vec<PathBuf>> {
     TYPES.iter().map(|module| module.built("types", ".")).collect()
 }
 
 /// The suite of tests of HTTP/2.
-pub(crate) fn h2spec() -> io::Result<PathBuf> {
+pub fn h2spec() -> io::Result<PathBuf> {
     H2SPEC.built("h2spec", "github.com/summerwind/h2spec/cmd/h2spec")
 }
 
@@ -263,7 +265,7 @@ impl Module {
                 ));
                 let stamp =
                     self.version_variable.map(|variable| format!(" -X {variable}={version}")).unwrap_or_default();
-                let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster").join(self.name);
+                let module = root().join("tests/cluster").join(self.name);
                 let mut go = go_build(&stamp, output, package, &module);
                 if let Some(modfile) = self.modfile {
                     go.env("GOFLAGS", format!("-modfile={modfile}"));
@@ -347,15 +349,10 @@ fn run(go: &mut Command, name: &str, package: &str, tell: impl Fn(&str)) -> io::
 }
 
 /// What to do where `go` cannot be started.
-pub(crate) fn go_missing(error: &io::Error) -> io::Error {
+pub fn go_missing(error: &io::Error) -> io::Error {
     io::Error::other(format!(
         "cannot run go ({error}). The cluster tests and the playground build Kubernetes' own programs: install Go 1.26 \
          or newer from https://go.dev/doc/install, or set KUBEBUILDER_ASSETS to a folder with etcd, kube-apiserver, \
          kube-controller-manager and kubectl"
     ))
-}
-
-/// The folder where cargo builds.
-fn target_folder() -> PathBuf {
-    env::var_os("CARGO_TARGET_DIR").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"), PathBuf::from)
 }

@@ -4,18 +4,24 @@ use std::{
     collections::BTreeMap,
     io,
     net::Ipv4Addr,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use serde_json::{Value, json};
+use support::{
+    control_plane::{ADMIN, ControlPlane},
+    example_job, http, metrics,
+    programs::Programs,
+    session::Session,
+    until,
+};
 use tokio::runtime::Runtime;
 
 use crate::{
     api::{Api, Refusal},
     handshakes,
-    harness::{ADMIN, ControlPlane, Programs, Session, example_job, until},
-    kubelet::{self, Kubelet, Machine},
+    kubelet::{Kubelet, Machine},
     load::CLIENTS,
     namespace,
     overlay::{Installation, Overlay, Pace, REPLICAS},
@@ -48,29 +54,29 @@ const ENDPOINTS_LAG: &str = "--endpointslice-updates-batch-period=500ms";
 
 /// The one cluster, which boots when a test first asks for it.
 #[derive(Default)]
-pub(crate) struct Arenas {
-    arena: OnceLock<Result<Arena, String>>,
+pub(crate) struct TestClusters {
+    cluster: OnceLock<Result<TestCluster, String>>,
 }
 
-impl Arenas {
+impl TestClusters {
     /// The cluster with that overlay installed, as if freshly: three replicas, and the policy that it ships.
-    pub(crate) fn with(&self, overlay: Overlay) -> &Arena {
+    pub(crate) fn with(&self, overlay: Overlay) -> &TestCluster {
         self.at_pace(overlay, Pace::AsShipped)
     }
 
     /// Likewise, but some things happen sooner.
-    pub(crate) fn at_pace(&self, overlay: Overlay, pace: Pace) -> &Arena {
+    pub(crate) fn at_pace(&self, overlay: Overlay, pace: Pace) -> &TestCluster {
         let installation = Installation { overlay, pace };
-        let boot = || Arena::boot().map_err(|error| error.to_string());
-        let arena = self.arena.get_or_init(boot).as_ref();
-        let arena = arena.unwrap_or_else(|error| panic!("no cluster to test with: {error}"));
-        arena.install(installation);
-        arena
+        let boot = || TestCluster::boot().map_err(|error| error.to_string());
+        let cluster = self.cluster.get_or_init(boot).as_ref();
+        let cluster = cluster.unwrap_or_else(|error| panic!("no cluster to test with: {error}"));
+        cluster.install(installation);
+        cluster
     }
 }
 
 /// The cluster. Its fields are dropped from the top.
-pub(crate) struct Arena {
+pub(crate) struct TestCluster {
     pub(crate) kubelet: Kubelet,
     pub(crate) runtime: Runtime,
     api: Api,
@@ -88,7 +94,7 @@ fn job_name(client: usize) -> String {
     format!("job-{client}")
 }
 
-impl Arena {
+impl TestCluster {
     fn boot() -> io::Result<Self> {
         let pods = (1..=32).map(|last| Ipv4Addr::new(10, 244, 0, last));
         let node = Ipv4Addr::new(10, 244, 1, 1);
@@ -107,7 +113,7 @@ impl Arena {
         let mut plane = ControlPlane::boot_with(&session, &programs, &crd, &options)?;
         plane.start_these_controllers(&session, &programs, &CONTROLLERS, &[ENDPOINTS_LAG])?;
         let nodes: Vec<String> = (1..=3).map(|number| format!("node-{number}")).collect();
-        plane.apply(&cluster(&nodes).to_string())?;
+        plane.apply(&objects(&nodes).to_string())?;
 
         // The guards need the cores more than the load does.
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -115,7 +121,7 @@ impl Arena {
         let machine = Machine {
             api: api.clone(),
             session: Arc::clone(&session),
-            program: PathBuf::from(env!("CARGO_BIN_EXE_pytorchjob-guard")),
+            program: support::guard::path().to_owned(),
             api_server: plane.address(),
             namespace: GUARD.to_owned(),
             nodes,
@@ -248,21 +254,10 @@ impl Arena {
 
     /// A metric of each pod that tells it, named with its labels and without the prefix.
     pub(crate) fn metric(&self, name: &str) -> BTreeMap<String, Option<f64>> {
-        let value = |page: &str| {
-            page.lines().find_map(|line| {
-                let rest = line.strip_prefix("pytorchjob_guard_")?;
-                // A policy's name is enough, whatever its digest.
-                let rest = match name.strip_suffix('}') {
-                    Some(labels) if name.starts_with("policy_info") => rest.strip_prefix(labels)?.split_once('}')?.1,
-                    _ => rest.strip_prefix(name)?,
-                };
-                rest.strip_prefix(' ')?.parse().ok()
-            })
-        };
         let pods = self.kubelet.pods().into_iter();
         pods.map(|(pod, address)| {
-            let page = self.runtime.block_on(kubelet::get(address, ADMIN_PORT, "/metrics"));
-            (pod, page.ok().and_then(|(_, page)| value(&page)))
+            let page = http::get((address, ADMIN_PORT).into(), "/metrics");
+            (pod, page.ok().and_then(|page| metrics::value(&page.body, name)))
         })
         .collect()
     }
@@ -315,7 +310,7 @@ fn named_job(name: &str) -> Value {
 }
 
 /// The nodes, and a job for each client.
-fn cluster(nodes: &[String]) -> Value {
+fn objects(nodes: &[String]) -> Value {
     let nodes = nodes.iter().map(|name| {
         let labels = json!({"kubernetes.io/hostname": name, "topology.kubernetes.io/zone": format!("zone-of-{name}")});
         json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}})

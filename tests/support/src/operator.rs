@@ -2,8 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
+    io,
     path::Path,
     process::Command,
     sync::Arc,
@@ -12,7 +11,13 @@ use std::{
 use base64::{Engine as _, prelude::BASE64_STANDARD as STANDARD};
 use serde_json::{Value, json};
 
-use super::{ADMIN, ControlPlane, OPERATOR, Process, Session, free_address, training_operator, until};
+use crate::{
+    control_plane::{ADMIN, ControlPlane, OPERATOR},
+    free_address, http,
+    programs::training_operator,
+    session::{Process, Session},
+    until,
+};
 
 /// Where the operator looks whether its certificates are mounted. That they are there is all it wants to know of this folder,
 /// and it cannot be told another; its webhook reads them below `TMPDIR`.
@@ -20,18 +25,13 @@ const MOUNTED: &str = "/tmp/k8s-webhook-server/serving-certs/tls.crt";
 
 /// A running training operator.
 #[derive(Debug)]
-pub(crate) struct Operator {
+pub struct Operator {
     process: Process,
 }
 
 impl Operator {
     /// Starts it for the jobs of one namespace, with the manifests in `module`, and waits until it is ready.
-    pub(crate) fn start(
-        session: &Arc<Session>,
-        plane: &ControlPlane,
-        module: &Path,
-        namespace: &str,
-    ) -> io::Result<Self> {
+    pub fn start(session: &Arc<Session>, plane: &ControlPlane, module: &Path, namespace: &str) -> io::Result<Self> {
         plane.apply(&fs::read_to_string(module.join("manifests/base/rbac/role.yaml"))?)?;
         plane.apply(&prerequisites().to_string())?;
 
@@ -47,19 +47,19 @@ impl Operator {
                 .env("KUBECONFIG", plane.kubeconfig_of(OPERATOR)?)
                 .env("TMPDIR", &folder),
         )?;
-        let mut operator = Self { process };
+        let operator = Self { process };
         operator.mount_certificates(plane, &folder)?;
         let mut marker = Marker::default();
         until("the training operator", || {
             operator.process.must_run()?;
             marker.set()?;
-            Ok(is_ready(probes).then_some(()))
+            Ok(http::get(probes, "/readyz").is_ok_and(|reply| reply.code == 200).then_some(()))
         })?;
         Ok(operator)
     }
 
     /// What the kubelet would do: puts the Secret that the operator fills into its folder.
-    fn mount_certificates(&mut self, plane: &ControlPlane, folder: &Path) -> io::Result<()> {
+    fn mount_certificates(&self, plane: &ControlPlane, folder: &Path) -> io::Result<()> {
         let certs = folder.join("k8s-webhook-server/serving-certs");
         fs::create_dir_all(&certs)?;
         let secret = ["--namespace=kubeflow", "get", "secret", "training-operator-webhook-cert", "--output=json"];
@@ -77,7 +77,7 @@ impl Operator {
     }
 
     /// What it has logged so far.
-    pub(crate) fn log(&self) -> io::Result<String> {
+    pub fn log(&self) -> io::Result<String> {
         self.process.output()
     }
 }
@@ -133,15 +133,4 @@ impl Drop for Marker {
             }
         }
     }
-}
-
-fn is_ready(probes: SocketAddr) -> bool {
-    let ask = || -> io::Result<String> {
-        let mut stream = TcpStream::connect(probes)?;
-        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: operator\r\nConnection: close\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer)
-    };
-    ask().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
 }

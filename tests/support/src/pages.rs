@@ -16,11 +16,11 @@ use std::{
 };
 
 /// The folder of the documentation.
-pub(crate) const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs");
+pub const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs");
 
 /// A page.
 #[derive(Debug)]
-pub(crate) struct Page {
+pub struct Page {
     path: PathBuf,
     blocks: Vec<Block>,
 }
@@ -35,7 +35,7 @@ struct Block {
 }
 
 /// The pages of the documentation.
-pub(crate) fn pages() -> Vec<Page> {
+pub fn pages() -> Vec<Page> {
     let mut paths: Vec<PathBuf> =
         fs::read_dir(DOCS).expect("docs/").map(|entry| entry.expect("an entry").path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
@@ -67,17 +67,17 @@ impl Page {
     }
 
     /// The page's name, for messages.
-    pub(crate) fn name(&self) -> String {
+    pub fn name(&self) -> String {
         self.path.strip_prefix(DOCS).unwrap_or(&self.path).display().to_string()
     }
 
     /// The page that a newcomer sees first.
-    pub(crate) fn readme() -> Self {
+    pub fn readme() -> Self {
         Self::read(Path::new(DOCS).join("../README.md"))
     }
 
     /// The blocks that install the guard, to be run in this folder, which gets what they name.
-    pub(crate) fn installations(&self, folder: &Path) -> Vec<Installation<'_>> {
+    pub fn installations(&self, folder: &Path) -> Vec<Installation<'_>> {
         copy(&Path::new(DOCS).join("../manifests"), &folder.join("manifests"));
         copy(&Path::new(DOCS).join("../charts"), &folder.join("charts"));
         let installs = |block: &&Block| block.words.iter().any(|word| word == "installed");
@@ -85,17 +85,17 @@ impl Page {
     }
 
     /// What stands on the page.
-    pub(crate) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         fs::read_to_string(&self.path).expect("a page")
     }
 
     /// Whether some of it needs an API server.
-    pub(crate) fn needs_a_cluster(&self) -> bool {
+    pub fn needs_a_cluster(&self) -> bool {
         self.has("cluster")
     }
 
     /// Whether some of it needs a cluster in which the guard is installed.
-    pub(crate) fn needs_an_installation(&self) -> bool {
+    pub fn needs_an_installation(&self) -> bool {
         self.has("installed")
     }
 
@@ -104,7 +104,7 @@ impl Page {
     }
 
     /// Does what the page says in this folder, with what `prepare` adds to each command. Panics where it does not hold.
-    pub(crate) fn run(&self, folder: &Path, prepare: &dyn Fn(&mut Command)) {
+    pub fn run(&self, folder: &Path, prepare: &dyn Fn(&mut Command)) {
         copy(&Path::new(DOCS).join("examples"), &folder.join("examples"));
         copy(&Path::new(DOCS).join("schemas"), &folder.join("schemas"));
         copy(&Path::new(DOCS).join("../manifests"), &folder.join("manifests"));
@@ -118,14 +118,14 @@ impl Page {
 
 /// A way to install the guard.
 #[derive(Debug)]
-pub(crate) struct Installation<'p> {
+pub struct Installation<'p> {
     page: &'p Page,
     block: &'p Block,
 }
 
 impl Installation<'_> {
     /// Does what the block says.
-    pub(crate) fn run(&self, folder: &Path, prepare: &dyn Fn(&mut Command)) {
+    pub fn run(&self, folder: &Path, prepare: &dyn Fn(&mut Command)) {
         self.block.run(&format!("{}:{}", self.page.name(), self.block.line), folder, prepare);
     }
 }
@@ -178,7 +178,7 @@ impl Block {
 }
 
 /// Runs commands; gives whether they succeeded and what they wrote, errors included.
-pub(crate) fn shell(commands: &str, folder: &Path, prepare: &dyn Fn(&mut Command)) -> (bool, String) {
+pub fn shell(commands: &str, folder: &Path, prepare: &dyn Fn(&mut Command)) -> (bool, String) {
     let mut shell = Command::new("sh");
     shell.args(["-e", "-c", &format!("exec 2>&1\n{commands}")]).current_dir(folder).stdin(Stdio::null());
     shell.env_remove("PYTORCHJOB_GUARD_POLICY").env("NO_COLOR", "1");
@@ -188,14 +188,14 @@ pub(crate) fn shell(commands: &str, folder: &Path, prepare: &dyn Fn(&mut Command
 }
 
 /// Puts the folder of this program before all others where programs are looked for, and then these.
-pub(crate) fn path_with(folders: &[&Path]) -> std::ffi::OsString {
+pub fn path_with(folders: &[&Path]) -> std::ffi::OsString {
     let inherited = std::env::var_os("PATH").unwrap_or_default();
     let folders = folders.iter().map(|folder| folder.to_path_buf());
     std::env::join_paths(folders.chain(std::env::split_paths(&inherited))).expect("folders without a colon")
 }
 
 /// Copies a folder, where there is one.
-pub(crate) fn copy(from: &Path, to: &Path) {
+pub fn copy(from: &Path, to: &Path) {
     if !from.exists() {
         return;
     }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 /// What a review's update does.
 #[derive(Clone, Copy)]
-pub(crate) enum Edit {
+pub enum Edit {
     /// A label, as `kubectl label` does; `managedFields` follow.
     Label,
     /// `spec.ttlSecondsAfterFinished`; `generation` and `managedFields` follow.
@@ -14,7 +14,7 @@ pub(crate) enum Edit {
 }
 
 /// A review of about `bytes` bytes.
-pub(crate) fn review(bytes: usize, edit: Edit) -> Vec<u8> {
+pub fn review(bytes: usize, edit: Edit) -> Vec<u8> {
     // Two objects make most of a review; each grows by environment variables.
     let mut variables = 0;
     loop {

@@ -1,35 +1,35 @@
 //! What `manifests/monitoring/` holds, read as its users' programs read it.
 
-pub(crate) mod promql;
+pub mod promql;
 
 use std::{fs, path::Path};
 
 use serde_json::Value;
 
 /// The folder of the alerts and the dashboard.
-pub(crate) const MONITORING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/manifests/monitoring");
+pub const MONITORING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../manifests/monitoring");
 /// The files that say what fires when.
-pub(crate) const RULE_TESTS: [&str; 2] = ["alerts.test.yaml", "certificates.test.yaml"];
+pub const RULE_TESTS: [&str; 2] = ["alerts.test.yaml", "certificates.test.yaml"];
 
 /// A file of the folder, YAML or JSON.
-pub(crate) fn file(name: &str) -> Value {
+pub fn file(name: &str) -> Value {
     let text = fs::read_to_string(Path::new(MONITORING).join(name)).expect("a file");
     serde_saphyr::from_str(&text).expect("YAML")
 }
 
 /// The text at this place.
 #[track_caller]
-pub(crate) fn text<'a>(value: &'a Value, place: &str) -> &'a str {
+pub fn text<'a>(value: &'a Value, place: &str) -> &'a str {
     value.pointer(place).and_then(Value::as_str).unwrap_or_else(|| panic!("no text at {place} in {value:#}"))
 }
 
 /// The elements at this place; none where there is nothing.
-pub(crate) fn list<'a>(value: &'a Value, place: &str) -> &'a [Value] {
+pub fn list<'a>(value: &'a Value, place: &str) -> &'a [Value] {
     value.pointer(place).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
 /// The alerts.
-pub(crate) fn alerts() -> Vec<Value> {
+pub fn alerts() -> Vec<Value> {
     let rules = file("alerts.yaml");
     let groups = list(&rules, "/groups");
     let alerts: Vec<Value> = groups.iter().flat_map(|group| list(group, "/rules")).cloned().collect();
@@ -38,7 +38,7 @@ pub(crate) fn alerts() -> Vec<Value> {
 }
 
 /// The panels of the dashboard that show something: all but the rows.
-pub(crate) fn panels() -> Vec<Value> {
+pub fn panels() -> Vec<Value> {
     let dashboard = file("dashboard.json");
     let panels: Vec<Value> =
         list(&dashboard, "/panels").iter().filter(|panel| panel["type"] != "row").cloned().collect();
@@ -47,7 +47,7 @@ pub(crate) fn panels() -> Vec<Value> {
 }
 
 /// Each query, with where it stands. The dashboard's have values in the place of their variables.
-pub(crate) fn queries() -> Vec<(String, String)> {
+pub fn queries() -> Vec<(String, String)> {
     let of_alert = |alert: &Value| (text(alert, "/alert").to_owned(), text(alert, "/expr").to_owned());
     let of_panel = |panel: &Value| {
         let title = text(panel, "/title").to_owned();

@@ -6,11 +6,14 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Write as _},
+    io::{self, PipeWriter, Write as _},
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use tempfile::TempDir;
@@ -30,15 +33,16 @@ until rm -rf "$1"; do sleep 1; done
 
 /// A folder, and the processes that run in it.
 #[derive(Debug)]
-pub(crate) struct Session {
+pub struct Session {
     folder: Option<TempDir>,
     reaper: Child,
     orders: Mutex<Option<ChildStdin>>,
+    folders: AtomicUsize,
 }
 
 impl Session {
     /// Makes the folder and starts the reaper.
-    pub(crate) fn start() -> io::Result<Arc<Self>> {
+    pub fn start() -> io::Result<Arc<Self>> {
         let folder = tempfile::Builder::new().prefix("pytorchjob-guard-").tempdir()?;
         let mut reaper = Command::new("sh")
             .args(["-c", REAPER, "reaper"])
@@ -50,26 +54,42 @@ impl Session {
             .process_group(0)
             .spawn()?;
         let orders = Mutex::new(reaper.stdin.take());
-        Ok(Arc::new(Self { folder: Some(folder), reaper, orders }))
+        Ok(Arc::new(Self { folder: Some(folder), reaper, orders, folders: AtomicUsize::default() }))
     }
 
     /// The session's folder.
-    pub(crate) fn folder(&self) -> &Path {
+    pub fn folder(&self) -> &Path {
         self.folder.as_ref().expect("the folder is there until drop").path()
     }
 
+    /// A new folder in it.
+    pub fn fresh_folder(&self) -> io::Result<PathBuf> {
+        let folder = self.folder().join(format!("folder-{}", self.folders.fetch_add(1, Ordering::Relaxed)));
+        fs::create_dir(&folder).map(|()| folder)
+    }
+
     /// Starts a program whose output goes to a log file, and which does not outlive this process.
-    pub(crate) fn spawn(self: &Arc<Self>, log: PathBuf, command: &mut Command) -> io::Result<Process> {
+    pub fn spawn(self: &Arc<Self>, log: PathBuf, command: &mut Command) -> io::Result<Process> {
         let output = File::options().create(true).append(true).open(&log)?;
+        command.stdout(output.try_clone()?).stderr(output);
+        self.start_in_group(Some(log), command)
+    }
+
+    /// Starts a program whose standard error goes into a pipe, and which does not outlive this process.
+    pub fn spawn_into(self: &Arc<Self>, stderr: PipeWriter, command: &mut Command) -> io::Result<Process> {
+        command.stdout(Stdio::null()).stderr(stderr);
+        self.start_in_group(None, command)
+    }
+
+    fn start_in_group(self: &Arc<Self>, log: Option<PathBuf>, command: &mut Command) -> io::Result<Process> {
         let child = command
             .stdin(Stdio::null())
-            .stdout(output.try_clone()?)
-            .stderr(output)
             .process_group(0)
             .spawn()
             .map_err(|error| io::Error::other(format!("{}: {error}", command.get_program().display())))?;
-        let process = Process { name: command.get_program().into(), child, log, session: Arc::clone(self) };
-        self.tell_reaper("start", process.child.id())?;
+        let name = command.get_program().into();
+        let process = Process { name, id: child.id(), child: Mutex::new(child), log, session: Arc::clone(self) };
+        self.tell_reaper("start", process.id)?;
         Ok(process)
     }
 
@@ -92,43 +112,54 @@ impl Drop for Session {
 
 /// A running program; it is killed when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub struct Process {
     name: PathBuf,
-    child: Child,
-    log: PathBuf,
+    id: u32,
+    child: Mutex<Child>,
+    log: Option<PathBuf>,
     session: Arc<Session>,
 }
 
 impl Process {
     /// Its process id.
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
+    pub fn id(&self) -> u32 {
+        self.id
     }
 
-    /// What it has written so far.
-    pub(crate) fn output(&self) -> io::Result<String> {
-        fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    /// The contents of its log file.
+    pub fn output(&self) -> io::Result<String> {
+        let read = |log| fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        self.log.as_ref().map_or_else(|| Ok(String::new()), read)
     }
 
-    /// Sends it a signal, named as `kill` names it; one that has ended gets none.
-    pub(crate) fn signal(&mut self, name: &str) -> io::Result<()> {
+    /// Sends it a signal, named as `kill` names it. A process that has ended gets none.
+    pub fn signal(&self, name: &str) -> io::Result<()> {
         // Until it is waited for, its number cannot be another's.
-        if self.ending()?.is_some() {
+        if !self.is_running() {
             return Ok(());
         }
         let mut kill = Command::new("sh");
-        kill.args(["-c", "kill -\"$1\" \"$2\"", "kill", name]).arg(self.child.id().to_string());
+        kill.args(["-c", "kill -\"$1\" \"$2\"", "kill", name]).arg(self.id.to_string());
         if kill.status()?.success() { Ok(()) } else { Err(io::Error::other(format!("cannot send {name}"))) }
     }
 
-    /// How it ended, where it is no longer running.
-    pub(crate) fn ending(&mut self) -> io::Result<Option<ExitStatus>> {
-        self.child.try_wait()
+    /// Its exit status, if it is no longer running.
+    pub fn ending(&self) -> io::Result<Option<ExitStatus>> {
+        self.child().try_wait()
     }
 
-    /// An error, with its last words, when it is no longer running.
-    pub(crate) fn must_run(&mut self) -> io::Result<()> {
-        let Some(status) = self.child.try_wait()? else { return Ok(()) };
+    /// True if it has not ended.
+    pub fn is_running(&self) -> bool {
+        matches!(self.ending(), Ok(None))
+    }
+
+    fn child(&self) -> MutexGuard<'_, Child> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An error with the end of its log, if it is no longer running.
+    pub fn must_run(&self) -> io::Result<()> {
+        let Some(status) = self.ending()? else { return Ok(()) };
         let output = self.output()?;
         let lines: Vec<&str> = output.lines().collect();
         let last = lines[lines.len().saturating_sub(20)..].join("\n");
@@ -139,8 +170,9 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         // A process that has ended by itself cannot be killed, which is as good.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = self.session.tell_reaper("stop", self.child.id());
+        let mut child = self.child();
+        let _ = child.kill();
+        let _ = child.wait();
+        let _ = self.session.tell_reaper("stop", self.id);
     }
 }

@@ -16,12 +16,17 @@ use pytorchjob_guard::{
     registration::{Address, Registration, admission_policy},
 };
 use serde_json::{Value, json};
+use support::{
+    control_plane::{ADMIN, ControlPlane},
+    free_address,
+    guard::{Guard, Start, make_certificates},
+    programs::Programs,
+    session::{Process, Session},
+    until,
+};
 use tokio::{net::TcpStream, runtime::Runtime};
 
-use crate::{
-    cluster::{GUARD, HERE},
-    harness::{ADMIN, ControlPlane, Guard, Process, Programs, Session, free_address, make_certificates, until},
-};
+use crate::cluster::HERE;
 
 /// Who updates: a person, the garbage collector by both of its names, Kueue, and a controller that is in a group.
 pub(crate) const USERS: [&str; 5] = [
@@ -38,7 +43,7 @@ const GROUP: &str = "example:controllers";
 /// fields below `*` and below an element of a list, and exemptions for a group, for everyone, and for a change of `suspend`.
 pub(crate) const INVOLVED: &str = "involved";
 
-/// The names of the policies that each arena has.
+/// The names of the policies that each cluster has.
 pub(crate) const POLICIES: [&str; 4] = ["cci", "training-operator", "kueue", INVOLVED];
 
 /// How updates in a namespace are judged.
@@ -58,7 +63,7 @@ const JUDGES: [Judge; 4] = [Judge::Asked, Judge::Conditions, Judge::Nobody, Judg
 
 /// The control plane. The fields are dropped from the top.
 #[derive(Debug)]
-pub(crate) struct Arena {
+pub(crate) struct ComparedCluster {
     guards: Vec<Guard>,
     _proxy: Process,
     address: String,
@@ -125,15 +130,15 @@ fn policy(name: &str) -> Policy {
     })
 }
 
-impl Arena {
+impl ComparedCluster {
     /// Boots one with that CRD and these jobs.
     pub(crate) fn boot(crd: &Path, jobs: &[Value]) -> io::Result<Self> {
         let programs = Programs::find_or_build()?;
         let session = Session::start()?;
         let plane = ControlPlane::boot(&session, &programs, crd)?;
         let certs = session.folder().join("certs");
-        make_certificates(Path::new(GUARD), &certs)?;
-        let mut proxy = session.spawn(
+        make_certificates(&certs)?;
+        let proxy = session.spawn(
             session.folder().join("proxy.log"),
             // It refuses nothing by its path or method.
             plane.kubectl(ADMIN).args(["proxy", "--port=0", "--reject-paths=^$", "--reject-methods=^$"]),
@@ -144,27 +149,27 @@ impl Arena {
             Ok(said.trim().rsplit_once(" on ").map(|(_, address)| address.to_owned()))
         })?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let mut arena = Self { guards: Vec::new(), _proxy: proxy, address, runtime, plane, certs, session };
-        arena.let_users_in()?;
+        let mut cluster = Self { guards: Vec::new(), _proxy: proxy, address, runtime, plane, certs, session };
+        cluster.let_users_in()?;
         for policy in POLICIES {
             for judge in JUDGES {
-                arena.create_jobs(&namespace(policy, judge), jobs)?;
+                cluster.create_jobs(&namespace(policy, judge), jobs)?;
             }
-            let guard = arena.guard(policy)?;
-            arena.register(policy, guard.address.port())?;
-            arena.guards.push(guard);
+            let guard = cluster.guard(policy)?;
+            cluster.register(policy, guard.address().port())?;
+            cluster.guards.push(guard);
         }
         for policy in POLICIES {
             for judge in JUDGES {
-                arena.wait_until_judged(&namespace(policy, judge))?;
+                cluster.wait_until_judged(&namespace(policy, judge))?;
             }
         }
-        Ok(arena)
+        Ok(cluster)
     }
 
     fn guard(&self, policy: &str) -> io::Result<Guard> {
         let policy = policy_argument(policy);
-        Guard::start(&self.session, Path::new(GUARD), &self.certs, free_address()?, &policy)
+        Start::within(&self.session).args(&["--policy", &policy]).certs(&self.certs).listen(free_address()?).try_serve()
     }
 
     /// Everybody may do everything: here it is admission that says no.

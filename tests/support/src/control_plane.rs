@@ -12,14 +12,19 @@ use std::{
 use rcgen::KeyPair;
 use serde_json::{Value, json};
 
-use super::{Process, Programs, Session, free_address, until};
+use crate::{
+    free_address,
+    programs::Programs,
+    session::{Process, Session},
+    until,
+};
 
 /// The user who may do everything.
-pub(crate) const ADMIN: &str = "admin";
+pub const ADMIN: &str = "admin";
 /// A user who may do everything to PyTorchJobs, and nothing else.
-pub(crate) const PERSON: &str = "dana";
+pub const PERSON: &str = "dana";
 /// The account of the training operator.
-pub(crate) const OPERATOR: &str = "system:serviceaccount:kubeflow:training-operator";
+pub const OPERATOR: &str = "system:serviceaccount:kubeflow:training-operator";
 /// The user whose credentials make the controllers' service accounts.
 const CONTROLLER_MANAGER: &str = "system:kube-controller-manager";
 
@@ -28,7 +33,7 @@ const USERS: [(&str, &str); 4] =
     [(ADMIN, "system:masters"), (PERSON, "people"), (OPERATOR, "system:serviceaccounts"), (CONTROLLER_MANAGER, "")];
 
 /// The label of namespaces that have a guard of their own: the one that is registered for all is not asked about them.
-pub(crate) const OWN_GUARD: &str = "own-guard";
+pub const OWN_GUARD: &str = "own-guard";
 
 /// What people may do.
 const PEOPLES_ROLE: &str = include_str!("people.yaml");
@@ -41,7 +46,7 @@ const AUDIT_POLICY: &str = r#"{"apiVersion": "audit.k8s.io/v1", "kind": "Policy"
 
 /// A running control plane. Its fields are dropped from the top: what depends on another stops before it.
 #[derive(Debug)]
-pub(crate) struct ControlPlane {
+pub struct ControlPlane {
     controllers: Option<Process>,
     api_server: Process,
     _etcd: Process,
@@ -52,18 +57,13 @@ pub(crate) struct ControlPlane {
 
 impl ControlPlane {
     /// Boots one with the CRD and without controllers.
-    pub(crate) fn boot(session: &Arc<Session>, programs: &Programs, crd: &Path) -> io::Result<Self> {
+    pub fn boot(session: &Arc<Session>, programs: &Programs, crd: &Path) -> io::Result<Self> {
         Self::boot_with(session, programs, crd, &[])
     }
 
     /// Boots one whose API server has further options; of an option that is given twice the last one counts.
-    pub(crate) fn boot_with(
-        session: &Arc<Session>,
-        programs: &Programs,
-        crd: &Path,
-        options: &[&str],
-    ) -> io::Result<Self> {
-        let mut plane = Self::start(session, programs, session.folder().to_owned(), options)?;
+    pub fn boot_with(session: &Arc<Session>, programs: &Programs, crd: &Path, options: &[&str]) -> io::Result<Self> {
+        let plane = Self::start(session, programs, session.folder().to_owned(), options)?;
         until("the API server", || {
             plane.api_server.must_run()?;
             let ready = plane.kubectl(ADMIN).args(["get", "--raw=/readyz"]).output()?;
@@ -127,13 +127,13 @@ impl ControlPlane {
     }
 
     /// Starts the garbage collector and the namespace controller. They know the CRDs that are there by then.
-    pub(crate) fn start_controllers(&mut self, session: &Arc<Session>, programs: &Programs) -> io::Result<()> {
+    pub fn start_controllers(&mut self, session: &Arc<Session>, programs: &Programs) -> io::Result<()> {
         let names = ["garbage-collector-controller", "namespace-controller"];
         self.start_these_controllers(session, programs, &names, &[])
     }
 
     /// Starts the controllers with these names, with further options.
-    pub(crate) fn start_these_controllers(
+    pub fn start_these_controllers(
         &mut self,
         session: &Arc<Session>,
         programs: &Programs,
@@ -157,7 +157,7 @@ impl ControlPlane {
     }
 
     /// kubectl as that user, with no settings of whoever runs this.
-    pub(crate) fn kubectl(&self, user: &str) -> Command {
+    pub fn kubectl(&self, user: &str) -> Command {
         let mut kubectl = Command::new(&self.kubectl);
         for variable in ["KUBECONFIG", "KUBE_EDITOR", "EDITOR", "KUBECTL_EXTERNAL_DIFF", "KUBERC"] {
             kubectl.env_remove(variable);
@@ -168,7 +168,7 @@ impl ControlPlane {
     }
 
     /// Applies a manifest, YAML or JSON, as the admin.
-    pub(crate) fn apply(&self, manifest: &str) -> io::Result<()> {
+    pub fn apply(&self, manifest: &str) -> io::Result<()> {
         let mut kubectl = self.kubectl(ADMIN);
         kubectl.args(["apply", "-f", "-"]).stdin(Stdio::piped()).stdout(Stdio::null());
         let mut running = kubectl.spawn()?;
@@ -179,12 +179,12 @@ impl ControlPlane {
     }
 
     /// Makes a namespace with this job in it.
-    pub(crate) fn create_job(&self, namespace: &str, job: Value) -> io::Result<()> {
+    pub fn create_job(&self, namespace: &str, job: Value) -> io::Result<()> {
         self.create_labelled(namespace, &json!({}), job)
     }
 
     /// Makes a namespace with this job in it, about which only a guard is asked that is registered for it.
-    pub(crate) fn create_job_apart(&self, namespace: &str, job: Value) -> io::Result<()> {
+    pub fn create_job_apart(&self, namespace: &str, job: Value) -> io::Result<()> {
         self.create_labelled(namespace, &json!({OWN_GUARD: "true"}), job)
     }
 
@@ -205,12 +205,12 @@ impl ControlPlane {
     }
 
     /// The kubeconfig, with a context for each user; the admin's is current.
-    pub(crate) fn kubeconfig(&self) -> PathBuf {
+    pub fn kubeconfig(&self) -> PathBuf {
         self.folder.join("kubeconfig")
     }
 
     /// A kubeconfig whose current context is that user's, for programs that cannot be told another.
-    pub(crate) fn kubeconfig_of(&self, user: &str) -> io::Result<PathBuf> {
+    pub fn kubeconfig_of(&self, user: &str) -> io::Result<PathBuf> {
         // In the variable KUBECONFIG a colon would begin another file's name.
         let kubeconfig = self.folder.join(format!("{}.kubeconfig", user.replace(':', "-")));
         let mut contexts = self.contexts();
@@ -225,12 +225,12 @@ impl ControlPlane {
     }
 
     /// Where the API server is.
-    pub(crate) fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
     }
 
     /// The file the API server records requests for PyTorchJobs in.
-    pub(crate) fn audit_log(&self) -> PathBuf {
+    pub fn audit_log(&self) -> PathBuf {
         self.folder.join("audit.log")
     }
 
@@ -254,7 +254,7 @@ impl ControlPlane {
 }
 
 /// The token that makes a request that user's. Whoever can reach loopback here may be anyone.
-pub(crate) fn token(user: &str) -> String {
+pub fn token(user: &str) -> String {
     format!("token-of-{user}")
 }
 

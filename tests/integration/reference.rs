@@ -334,7 +334,13 @@ fn render(at: &Path) -> String {
         Step::Key(key) => format!("[{key}]"),
     };
     let text: String = at.iter().map(step).collect();
-    text.strip_prefix('.').unwrap_or(&text).to_owned()
+    visible(text.strip_prefix('.').unwrap_or(&text))
+}
+
+/// The text with its control characters escaped.
+fn visible(text: &str) -> String {
+    let is_hidden = |c: char| c.is_control() || c == '\u{2028}' || c == '\u{2029}';
+    text.chars().map(|c| if is_hidden(c) { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
 
 /// In double quotes. (JSON's and Go's are the same but for control characters, which no name has.)

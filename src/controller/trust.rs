@@ -1,8 +1,8 @@
-//! Which serving certificates API servers trust: what Go's `crypto/x509` does with the registration's `caBundle`.
+//! The serving certificates that API servers trust: Go's `crypto/x509` with the registration's `caBundle`.
 //!
-//! webpki differs in one thing that people meet: it takes no CA for a server, and `openssl req -x509` makes its certificates with
-//! `CA:TRUE`. Go looks first whether the certificate itself is in the bundle, and then asks only for its name, its time and its
-//! usages. All else is left to webpki.
+//! webpki differs in one thing that people meet: it accepts no CA as a server's certificate, and `openssl req -x509` makes all
+//! its certificates with `CA:TRUE`. Go accepts a certificate that is itself in the bundle, and does not ask whether one that a CA
+//! signed is a CA too. Everything else is left to webpki.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime},
     server::ParsedCertificate,
 };
-use x509_parser::parse_x509_certificate;
+use x509_parser::{certificate::X509Certificate, parse_x509_certificate};
 
 /// Trust in the certificates of a bundle.
 #[derive(Debug)]
@@ -38,20 +38,14 @@ impl Trust {
     }
 }
 
-/// Verifies a certificate that is trusted as it is.
+/// Verifies a certificate whose issuer is trusted: its time, its usage and its name.
 fn verify_itself(
     certificate: &CertificateDer<'_>,
     name: &ServerName<'_>,
     now: UnixTime,
 ) -> Result<(), CertificateError> {
     let (_, parsed) = parse_x509_certificate(certificate).map_err(|_| CertificateError::BadEncoding)?;
-    let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-    if now < parsed.validity().not_before.timestamp() {
-        return Err(CertificateError::NotValidYet);
-    }
-    if now > parsed.validity().not_after.timestamp() {
-        return Err(CertificateError::Expired);
-    }
+    verify_time(&parsed, now)?;
     let usages = parsed.extended_key_usage().map_err(|_| CertificateError::BadEncoding)?;
     if usages.is_some_and(|usages| !usages.value.any && !usages.value.server_auth) {
         return Err(CertificateError::InvalidPurpose);
@@ -64,6 +58,33 @@ fn verify_itself(
     verify_server_name(&parsed, name).map_err(of_certificate)
 }
 
+fn verify_time(certificate: &X509Certificate<'_>, now: UnixTime) -> Result<(), CertificateError> {
+    let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+    if now < certificate.validity().not_before.timestamp() {
+        return Err(CertificateError::NotValidYet);
+    }
+    if now > certificate.validity().not_after.timestamp() {
+        return Err(CertificateError::Expired);
+    }
+    Ok(())
+}
+
+/// True if `certificate` is a CA and `issuer` signed it. An issuer whose constraints only webpki checks signs nothing here.
+fn is_ca_signed_by(certificate: &CertificateDer<'_>, issuer: &CertificateDer<'_>, now: UnixTime) -> bool {
+    let (Ok((_, certificate)), Ok((_, issuer))) = (parse_x509_certificate(certificate), parse_x509_certificate(issuer))
+    else {
+        return false;
+    };
+    let may_sign = issuer.key_usage().is_ok_and(|usage| usage.is_none_or(|usage| usage.value.key_cert_sign()));
+    certificate.is_ca()
+        && issuer.is_ca()
+        && may_sign
+        && matches!(issuer.name_constraints(), Ok(None))
+        && verify_time(&issuer, now).is_ok()
+        && certificate.issuer() == issuer.subject()
+        && certificate.verify_signature(Some(issuer.public_key())).is_ok()
+}
+
 impl ServerCertVerifier for Trust {
     fn verify_server_cert(
         &self,
@@ -73,7 +94,7 @@ impl ServerCertVerifier for Trust {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if self.bundle.iter().any(|trusted| trusted == end_entity) {
+        if self.bundle.iter().any(|trusted| trusted == end_entity || is_ca_signed_by(end_entity, trusted, now)) {
             verify_itself(end_entity, server_name, now)?;
             return Ok(ServerCertVerified::assertion());
         }
@@ -107,7 +128,10 @@ impl ServerCertVerifier for Trust {
 mod tests {
     use std::time::{Duration, SystemTime};
 
-    use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+    use rcgen::{
+        BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+        KeyUsagePurpose,
+    };
 
     use super::*;
 
@@ -146,6 +170,28 @@ mod tests {
         assert_eq!(outcome(&own, &[&other, &own], HOST), Ok(()));
         // Another of the same names is another.
         outcome(&own, &[&other], HOST).expect_err("it is not in the bundle");
+    }
+
+    #[test]
+    fn accepts_a_ca_as_the_serving_certificate_where_one_in_the_bundle_signed_it() {
+        let issuer = |name: &str, usages: &[KeyUsagePurpose]| {
+            let mut params = by_openssl();
+            params.distinguished_name = DistinguishedName::new();
+            params.distinguished_name.push(DnType::CommonName, name);
+            params.key_usages = usages.to_vec();
+            let key = KeyPair::generate().expect("a key");
+            (params.self_signed(&key).expect("a certificate").der().clone(), Issuer::new(params, key))
+        };
+        let served = |by: &Issuer<'_, KeyPair>| {
+            by_openssl().signed_by(&KeyPair::generate().expect("a key"), by).expect("a certificate").der().clone()
+        };
+        let (root, ca) = issuer("root", &[]);
+        let own = served(&ca);
+        assert_eq!(outcome(&own, &[&root], HOST), Ok(()));
+        outcome(&own, &[&root], "other.ops.svc").expect_err("it has another name");
+        outcome(&own, &[&issuer("root", &[]).0], HOST).expect_err("another CA of that name did not sign it");
+        let (root, ca) = issuer("signs no certificates", &[KeyUsagePurpose::CrlSign]);
+        outcome(&served(&ca), &[&root], HOST).expect_err("its issuer may not sign certificates");
     }
 
     #[test]

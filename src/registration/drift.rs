@@ -14,8 +14,10 @@ use super::{
 };
 use crate::policy::{Policy, Resource};
 
-/// The group of the jobs that the ready policies are for.
+/// The group of the training operator's jobs, of other projects' resources too.
 const KUBEFLOW: &str = "kubeflow.org";
+/// The training operator's jobs: all are namespaced and served as `v1`, the one version that there is.
+const JOBS: [&str; 5] = ["pytorchjobs", "tfjobs", "xgboostjobs", "paddlejobs", "jaxjobs"];
 const PARTS: [Part; 2] = [Part::Object, Part::Scale];
 
 /// A Service, by which the webhooks that lead to it are told from others in the same configuration.
@@ -122,15 +124,19 @@ fn gaps(webhook: &ValidatingWebhook, resource: &Resource, part: Part, declared: 
     gaps
 }
 
-/// True if API servers are known to serve this version. The guard may not read CRDs; of Kubeflow's jobs it is known. With
+/// True if API servers are known to serve this version. The guard may not read CRDs; the training operator's are known. With
 /// `matchPolicy` `Equivalent` an API server converts every other version to one that is served.
 fn is_served(resource: &Resource, version: &str) -> bool {
-    resource.group == KUBEFLOW && version == "v1"
+    is_known(resource) && version == "v1"
 }
 
 /// True if the resource is known to be namespaced.
 fn is_namespaced(resource: &Resource) -> bool {
-    resource.group == KUBEFLOW
+    is_known(resource)
+}
+
+fn is_known(resource: &Resource) -> bool {
+    resource.group == KUBEFLOW && JOBS.contains(&resource.resource.as_str())
 }
 
 /// The conditions under which the webhook asks about whatever one of the policies would refuse, where those it has do not.
@@ -286,16 +292,25 @@ mod tests {
     }
 
     #[test]
-    fn knows_versions_and_scope_of_kubeflow_alone() {
-        let own = Policy::parse(
-            "{apiVersion: pytorchjob-guard/v1, kind: UpdatePolicy, name: own, mutableFields: [metadata.labels], \
-             resources: [{group: example.com, resource: things}]}",
-        );
-        let own = own.expect("a policy");
-        assert_eq!(drift_with(&own, &Declared::default(), &json!({})), Vec::<String>::new());
-        for rule in [json!({"apiVersions": ["v1"]}), json!({"scope": "Namespaced"})] {
-            let found = drift_with(&own, &Declared::default(), &json!({"rule": rule}));
-            assert_eq!(found.len(), 1, "{found:?}");
+    fn knows_versions_and_scope_of_the_training_operators_jobs_alone() {
+        let drift_of = |group: &str, resource: &str, rule: Value| {
+            let policy = Policy::parse(&format!(
+                "{{apiVersion: pytorchjob-guard/v1, kind: UpdatePolicy, name: own, mutableFields: [metadata.labels], \
+                 resources: [{{group: {group}, resource: {resource}}}]}}",
+            ));
+            drift_with(&policy.expect("a policy"), &Declared::default(), &json!({"rule": rule})).len()
+        };
+        // The MPI operator's jobs are v2beta1; a profile has no namespace.
+        for (group, resource, gaps) in [
+            ("kubeflow.org", "tfjobs", 0),
+            ("kubeflow.org", "mpijobs", 1),
+            ("kubeflow.org", "profiles", 1),
+            ("example.com", "tfjobs", 1),
+        ] {
+            assert_eq!(drift_of(group, resource, json!({})), 0);
+            for rule in [json!({"apiVersions": ["v1"]}), json!({"scope": "Namespaced"})] {
+                assert_eq!(drift_of(group, resource, rule), gaps, "{resource}.{group}");
+            }
         }
     }
 

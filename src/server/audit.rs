@@ -1,18 +1,27 @@
-//! One log line for each review that somebody may ask about later. It names fields, never what they hold.
+//! One log line for each denied or tolerated update. It names fields, never their values.
+
+use std::net::SocketAddr;
 
 use tracing::{info, warn};
 
-use super::trace::Parent;
+use super::{log_limiter::LogLimiter, trace::Parent};
 use crate::admission::{Decision, Outcome};
 
 /// Longer than any name, uid or user that an API server lets through.
 const TEXT_BYTES: usize = 256;
 
-/// Logs a decision, unless it is one of the many that find nothing, with the trace that the request named.
-pub(super) fn log(decision: &Decision<'_>, parent: Option<Parent<'_>>) {
-    if decision.outcome == Outcome::Allowed {
-        return;
-    }
+/// Logs a decision that is not a plain yes, with the trace that the request named. Any peer can send reviews that API servers do
+/// not send; the lines about those are limited, and name the peer.
+pub(super) fn log(decision: &Decision<'_>, parent: Option<Parent<'_>>, peer: SocketAddr, limiter: &LogLimiter) {
+    let count = match decision.outcome {
+        Outcome::Allowed => return,
+        Outcome::Denied | Outcome::Tolerated => None,
+        Outcome::NotApplicable | Outcome::BadRequest => {
+            let kind = if decision.outcome == Outcome::BadRequest { "bad review" } else { "not applicable" };
+            let Some(count) = limiter.count(kind) else { return };
+            Some(count)
+        }
+    };
     // All strings come from the peer. Given to tracing as values they are escaped in both formats, so none can pass
     // for a line of its own.
     let uid = cut(&decision.uid);
@@ -35,10 +44,10 @@ pub(super) fn log(decision: &Decision<'_>, parent: Option<Parent<'_>>) {
             info!(uid, user, namespace, name, operation, subresource, dry_run, fields, trace_id, span_id, "tolerated");
         }
         Outcome::NotApplicable => {
-            info!(uid, user, namespace, name, operation, subresource, dry_run, trace_id, span_id, "not applicable");
+            info!(%peer, uid, user, namespace, name, operation, subresource, dry_run, trace_id, span_id, count, "not applicable");
         }
         Outcome::BadRequest => {
-            warn!(uid, user, namespace, name, operation, subresource, dry_run, trace_id, span_id, "bad request");
+            warn!(%peer, uid, user, namespace, name, operation, subresource, dry_run, trace_id, span_id, count, "bad request");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Deciding a review: a small one where it was read, a large one in the pool for large ones.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use tokio::time::Instant;
 
@@ -25,20 +25,21 @@ pub(super) async fn decide(
     state: &Arc<State>,
     body: Body,
     traceparent: Option<String>,
+    peer: SocketAddr,
     deadline: Instant,
 ) -> Result<Vec<u8>, Undecided> {
     if body.len() <= SMALL_BYTES {
-        return answer(state, &body, traceparent.as_deref());
+        return answer(state, &body, traceparent.as_deref(), peer);
     }
     let (shared, bytes) = (Arc::clone(state), body.len());
-    let decide = move || answer(&shared, &body, traceparent.as_deref());
+    let decide = move || answer(&shared, &body, traceparent.as_deref(), peer);
     state.decision_pool.run(bytes, deadline, decide).await.unwrap_or(Err(Undecided::TooLate))
 }
 
-fn answer(state: &State, body: &[u8], traceparent: Option<&str>) -> Result<Vec<u8>, Undecided> {
+fn answer(state: &State, body: &[u8], traceparent: Option<&str>, peer: SocketAddr) -> Result<Vec<u8>, Undecided> {
     let begun = Instant::now();
     let answer = admission::answer(body, &state.policy()).map_err(Undecided::NotAReview)?;
     state.metrics.decided(&answer.decision, begun.elapsed());
-    audit::log(&answer.decision, traceparent.and_then(trace::Parent::parse));
+    audit::log(&answer.decision, traceparent.and_then(trace::Parent::parse), peer, &state.log_limiter);
     Ok(answer.body)
 }

@@ -98,7 +98,7 @@ pub(super) async fn serve(
     let mut open = Open::begin(&state, Arc::clone(&peer));
     let version = request.version();
     let has_body = !request.body().is_end_stream();
-    let (mut response, bytes) = match review(&state, request, &mut open).await {
+    let (mut response, bytes) = match review(&state, peer.address, request, &mut open).await {
         Ok(answer) => (json(), answer),
         Err(refusal) => {
             let unread = has_body && refusal.leaves_body_unread();
@@ -117,7 +117,12 @@ pub(super) async fn serve(
     Ok(response.map(|()| Full::new(Bytes::from_owner(Answer { bytes, _open: open }))))
 }
 
-async fn review(state: &Arc<State>, request: Request<Incoming>, open: &mut Open) -> Result<Vec<u8>, HttpError> {
+async fn review(
+    state: &Arc<State>,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+    open: &mut Open,
+) -> Result<Vec<u8>, HttpError> {
     if request.uri().path() != PATH {
         return Err(HttpError::Path);
     }
@@ -152,7 +157,7 @@ async fn review(state: &Arc<State>, request: Request<Incoming>, open: &mut Open)
     };
     open.tracked.decides();
     let _held = GaugeGuard::new(&state.metrics.in_flight);
-    decide::decide(state, body, traceparent, deadline).await.map_err(|undecided| match undecided {
+    decide::decide(state, body, traceparent, peer, deadline).await.map_err(|undecided| match undecided {
         Undecided::NotAReview(error) => HttpError::NotAReview(error),
         Undecided::TooLate => HttpError::TooLate(time),
     })

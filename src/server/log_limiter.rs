@@ -24,8 +24,8 @@ struct Since {
 }
 
 impl LogLimiter {
-    /// The number of events that the line to write now is about; none where there is none to write.
-    fn count(&self, kind: &'static str) -> Option<u64> {
+    /// The number of events that the line to write now is about; none if there is no line to write.
+    pub(super) fn count(&self, kind: &'static str) -> Option<u64> {
         self.count_at(kind, Instant::now())
     }
 

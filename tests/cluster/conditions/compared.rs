@@ -184,8 +184,7 @@ impl ComparedCluster {
     }
 
     fn create_jobs(&self, namespace: &str, jobs: &[Value]) -> io::Result<()> {
-        let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
-        self.plane.apply(&object.to_string())?;
+        self.create_namespace(namespace)?;
         for job in jobs {
             self.create(namespace, job);
             if job["metadata"]["name"] == "deleting" {
@@ -194,6 +193,19 @@ impl ComparedCluster {
             }
         }
         Ok(())
+    }
+
+    pub(crate) fn create_namespace(&self, name: &str) -> io::Result<()> {
+        let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        self.plane.apply(&object.to_string())
+    }
+
+    /// The CPU time that the API server has used, in seconds.
+    pub(crate) fn api_server_cpu_seconds(&self) -> f64 {
+        let page = self.plane.kubectl(ADMIN).args(["get", "--raw", "/metrics"]).output().expect("kubectl runs");
+        let page = String::from_utf8_lossy(&page.stdout);
+        let value = page.lines().find_map(|line| line.strip_prefix("process_cpu_seconds_total "));
+        value.and_then(|value| value.parse().ok()).expect("the metric")
     }
 
     /// Creates a job, and not by kubectl, which does not send what the schema does not know.
@@ -263,7 +275,8 @@ impl ComparedCluster {
         self.send(&Method::PUT, namespace, job, user, Some(&self.edited(namespace, job, edit)))
     }
 
-    fn edited(&self, namespace: &str, path: &str, edit: impl Fn(&mut Value)) -> Value {
+    /// The stored object, edited.
+    pub(crate) fn edited(&self, namespace: &str, path: &str, edit: impl Fn(&mut Value)) -> Value {
         let stored = self.send(&Method::GET, namespace, path, ADMIN, None);
         assert!(stored.is_success(), "{stored:?}");
         let mut object = stored.body;

@@ -13,6 +13,7 @@ tests![
     a_hostile_job_can_be_labelled_and_deleted,
     an_admission_policy_rejects_what_is_too_large_but_for_its_deletion,
     at_the_bound_an_update_ends_the_same_with_and_without_conditions,
+    at_the_bound_conditions_decide_label_edits_alone,
 ];
 
 /// A change of a job.
@@ -205,5 +206,50 @@ fn at_the_bound_an_update_ends_the_same_with_and_without_conditions(clusters: &C
                 assert_eq!((nobody.is_success(), vap.is_success()), (without, without), "{context}");
             }
         }
+    }
+}
+
+/// No guard is running. The costs are printed, for `docs/security.md`: of them only those of a run without other tests count.
+fn at_the_bound_conditions_decide_label_edits_alone(clusters: &Clusters) {
+    const UNGUARDED: &str = "unguarded";
+    let cluster = clusters.compared.cci();
+    cluster.create_namespace(UNGUARDED).expect("a namespace");
+    let shapes: [Shape; 4] = [
+        (CCI, "no-more-keys", |_| ()),
+        (CCI, "top-at-the-bound", |job| extend(job, "", keys(BOUND - 4, &json!(0)))),
+        (CCI, "spec-at-the-bound", |job| {
+            let more = BOUND - job["spec"].as_object().map_or(0, Map::len);
+            extend(job, "/spec", keys(more, &json!("x".repeat(300))));
+        }),
+        (INVOLVED, "wide-at-the-bound", |job| {
+            extend(job, "", keys(120, &json!(0)));
+            extend(job, "/spec", keys(110, &json!(0)));
+            job["metadata"]["annotations"] = json!(keys(124, &json!("")));
+        }),
+    ];
+    for (policy, name, make) in shapes {
+        let job = hostile(name, make);
+        let namespaces = [UNGUARDED.to_owned(), namespace(policy, Judge::Nobody)];
+        for namespace in &namespaces {
+            cluster.create(namespace, &job);
+        }
+        let mut seconds = [0.0; 2];
+        for _ in 0..10 {
+            for (namespace, seconds) in namespaces.iter().zip(&mut seconds) {
+                let object = cluster.edited(namespace, name, label);
+                let before = cluster.api_server_cpu_seconds();
+                for _ in 0..20 {
+                    let path = format!("{name}?dryRun=All");
+                    let labelled = cluster.send(&Method::PUT, namespace, &path, USERS[0], Some(&object));
+                    assert!(labelled.is_success(), "{namespace}, {name}: {}", labelled.outcome());
+                }
+                *seconds += cluster.api_server_cpu_seconds() - before;
+            }
+        }
+        let [without, with] = seconds;
+        println!(
+            "{policy}, {name}: {:.2} times the API server's CPU for 200 label edits with conditions",
+            with / without
+        );
     }
 }

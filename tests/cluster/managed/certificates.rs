@@ -42,6 +42,7 @@ tests![
     stays_ready_while_the_registration_is_gone,
     lets_in_itself_and_clients_of_the_client_ca,
     is_ready_with_a_certificate_that_is_its_own_ca,
+    is_ready_with_a_ca_that_another_ca_signed,
 ];
 
 /// The registration without what the guard keeps and what the API server counts.
@@ -358,15 +359,33 @@ fn lets_in_itself_and_clients_of_the_client_ca(clusters: &Clusters) {
 
 /// As `openssl req -x509` makes it.
 fn is_ready_with_a_certificate_that_is_its_own_ca(clusters: &Clusters) {
+    is_ready_with_a_ca_as_certificate(clusters, false);
+}
+
+/// As `openssl req -x509 -CA` makes it.
+fn is_ready_with_a_ca_that_another_ca_signed(clusters: &Clusters) {
+    is_ready_with_a_ca_as_certificate(clusters, true);
+}
+
+fn is_ready_with_a_ca_as_certificate(clusters: &Clusters, is_signed: bool) {
     let home = Home::new(clusters.cci(), false, None);
     let folder = home.cluster.folder();
     let key = KeyPair::generate().expect("a key");
     let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("a name");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    fs::write(folder.join("tls.crt"), params.self_signed(&key).expect("a certificate").pem()).expect("a file");
+    let bundle = if is_signed {
+        let ca = Authority::new("signs CAs");
+        fs::write(folder.join("tls.crt"), ca.sign(&params, &key).cert).expect("a file");
+        ca.cert
+    } else {
+        let own = params.self_signed(&key).expect("a certificate").pem();
+        fs::write(folder.join("tls.crt"), &own).expect("a file");
+        own
+    };
     fs::write(folder.join("tls.key"), key.serialize_pem()).expect("a file");
+    fs::write(folder.join("ca.crt"), bundle).expect("a file");
     let address = free_address().expect("a port");
-    home.register(&Registered::at(address, folder.join("tls.crt")));
+    home.register(&Registered::at(address, folder.join("ca.crt")));
     home.kubectl(&["label", "namespace", &home.name, "own-guard=true"]);
     let mut job = example_job();
     job["metadata"]["namespace"] = json!(home.name);

@@ -67,7 +67,8 @@ impl Authority {
         self.sign(&params, &KeyPair::generate().expect("a key"))
     }
 
-    fn sign(&self, params: &CertificateParams, key: &KeyPair) -> Pair {
+    /// The certificate that these parameters ask for.
+    pub fn sign(&self, params: &CertificateParams, key: &KeyPair) -> Pair {
         let cert = params.signed_by(key, &self.issuer).expect("a certificate");
         Pair { cert: cert.pem(), key: key.serialize_pem() }
     }

@@ -75,6 +75,8 @@ pub(super) struct Allowed<'p> {
     pub(super) too_large: Expression,
     /// The most keys in a map.
     pub(super) bound: u64,
+    /// The most keys in a map whose values are compared key by key too, where the policy has such.
+    pub(super) nested_bound: Option<u64>,
 }
 
 /// What the expressions are for.
@@ -143,7 +145,14 @@ impl<'p> Way<'p> {
                 (Part::Object, _, _) => same.object(),
             };
             let expression = Expression::all(self.by.map(holds).into_iter().chain([changes]));
-            Allowed { by: self.by, cost: cost(&expression), expression, too_large: same.too_large(), bound }
+            Allowed {
+                by: self.by,
+                cost: cost(&expression),
+                expression,
+                too_large: same.too_large(),
+                bound,
+                nested_bound: same.nested_bound(),
+            }
         };
         let [usual, smaller @ ..] = BOUNDS;
         smaller.into_iter().fold(bounded(usual), |way, bound| if way.cost <= limit { way } else { bounded(bound) })

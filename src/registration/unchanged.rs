@@ -113,6 +113,11 @@ impl<'p> Same<'p> {
     pub(super) fn spec(&self) -> Expression {
         self.root.named("spec").same_member("oldObject", "object", "spec")
     }
+
+    /// The most keys of a map whose values are walked in turn; none if there is no such map.
+    pub(super) fn nested_bound(&self) -> Option<u64> {
+        self.root.walks_values().then_some(self.root.bound / NESTED)
+    }
 }
 
 impl<'p> Place<'p> {
@@ -206,6 +211,12 @@ impl<'p> Place<'p> {
     /// The most keys of a map here, where it is walked.
     fn most_keys(&self) -> u64 {
         if self.other().freedom() == Freedom::Mixed { self.bound / NESTED } else { self.bound }
+    }
+
+    /// True if the values of a map here or below are walked.
+    fn walks_values(&self) -> bool {
+        let is_walked = |place: &Self| place.freedom() == Freedom::Mixed;
+        is_walked(&self.other()) || self.named_keys().iter().any(|(_, place)| is_walked(place) && place.walks_values())
     }
 
     /// That this map is walked and has too many keys for it, or one below it that rules name.

@@ -38,11 +38,16 @@ pub fn admission_policy(policy: &Policy) -> Option<(ValidatingAdmissionPolicy, V
     let variables = variables(&object);
     let ways = variables[CIRCUMSTANCES..].iter().map(|way| Expression::plain(format!("variables.{}", way.name)));
     let judged = Expression::any(std::iter::once(Expression::plain("variables.isScale")).chain(ways));
-    let message = message(policy);
-    let too_large = format!(
-        "the change cannot be judged: the job has a map with more than {} keys",
-        object.first().map_or(0, |everyone| everyone.bound)
-    );
+    let (bound, nested_bound) = object.first().map_or((0, None), |everyone| (everyone.bound, everyone.nested_bound));
+    let (message, most_keys) = match nested_bound {
+        None => (message(policy), format!("{bound} keys")),
+        Some(nested) => {
+            let most_keys = format!("{bound} keys, or {nested} where the policy continues below a *");
+            // `isTooLarge` does not look below a `*`.
+            (format!("{}; maps with more than {most_keys} are not compared", message(policy)), most_keys)
+        }
+    };
+    let too_large = format!("the change cannot be judged: the job has a map with more than {most_keys}");
     let scaled = Expression::any(scale.into_iter().map(|way| way.expression));
     let validations = vec![
         Validation {

@@ -203,6 +203,27 @@ fn own(lines: &str) -> Folder {
     Folder::new().with("own.yaml", format!("{head}{lines}"))
 }
 
+#[test]
+fn an_admission_policy_says_how_large_a_map_may_be() {
+    let message = |fields: &str| {
+        let run = own(&format!("mutableFields: [{fields}]\n")).run(&["policy", "vap", "own.yaml"]);
+        let yaml = run.strip_prefix("exit code 0\n--- output\n").expect("it prints");
+        let documents: Vec<Value> = serde_saphyr::from_multiple(yaml).expect("YAML");
+        let mut validation = documents[0]["spec"]["validations"][0].clone();
+        ["message", "messageExpression"].map(|key| validation[key].take().as_str().expect("a text").to_owned())
+    };
+    let [plain, expression] = message("metadata.labels");
+    assert_eq!(plain, "only these fields can be changed: metadata.labels");
+    assert!(expression.contains("has a map with more than 256 keys'"), "{expression}");
+    let [plain, expression] = message("\"spec.replicas.*.size\"");
+    let most = "more than 256 keys, or 16 where the policy continues below a *";
+    assert_eq!(
+        plain,
+        format!("only these fields can be changed: spec.replicas.*.size; maps with {most} are not compared")
+    );
+    assert!(expression.contains(&format!("has a map with {most}'")), "{expression}");
+}
+
 /// An API server takes no two conditions of one name.
 #[test]
 fn every_condition_has_a_name_of_its_own() {

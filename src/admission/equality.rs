@@ -63,19 +63,22 @@ pub(super) fn holds_pods(value: Json<'_>) -> bool {
 }
 
 fn is_same_scalar(old: Json<'_>, new: Json<'_>, of: Type) -> bool {
-    fn are_same<'t>(old: &'t [u8], new: &'t [u8], amount: fn(&'t [u8]) -> Option<Decimal<'t>>) -> bool {
-        amount(old).is_some_and(|old| amount(new) == Some(old))
+    if old.text() == new.text() {
+        return true;
+    }
+    if of == Type::Quantity
+        && let (Some(old), Some(new)) = (quantity(&old.string()), quantity(&new.string()))
+    {
+        return old == new;
     }
     match (old.kind(), new.kind()) {
-        _ if old.text() == new.text() => true,
-        (Kind::Number | Kind::String, Kind::Number | Kind::String) if of == Type::Quantity => {
-            are_same(&old.string(), &new.string(), quantity) || is_same_json(old, new)
-        }
         (Kind::String, Kind::String) => {
             old.string() == new.string()
                 || (of == Type::Time && instant(old.text()).is_some_and(|it| instant(new.text()) == Some(it)))
         }
-        (Kind::Number, Kind::Number) => are_same(old.text(), new.text(), Decimal::parse),
+        (Kind::Number, Kind::Number) => {
+            Decimal::parse(old.text()).is_some_and(|it| Decimal::parse(new.text()) == Some(it))
+        }
         _ => false,
     }
 }

@@ -10,7 +10,8 @@ use tokio::{
 
 use super::config::Limits;
 
-/// The share of [`Limits::buffered_bytes`] that is decided at a time, as a divisor. A decision takes up to eight times its body.
+/// The share of [`Limits::buffered_bytes`] that is decided at a time, as a divisor: a decision takes several times its body
+/// (`tests/bounds.rs` measures it).
 const DECIDED_SHARE: usize = 4;
 /// What a permit for bytes stands for: a semaphore counts in 32 bits.
 const UNIT: usize = 1 << 10;

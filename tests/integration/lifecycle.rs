@@ -169,6 +169,22 @@ fn answers_the_first_request_of_connections_that_were_accepted_before_the_listen
 }
 
 #[test]
+fn answers_connections_that_wait_in_the_accept_queue_when_the_listener_closes() {
+    let mut guard = Guard::with(&["--drain-timeout", "1h"]);
+    let tls = Tls::trusting(&guard.ca());
+    // While the process is stopped, the system accepts connections for it.
+    guard.signal("STOP");
+    let waiting: Vec<_> = (0..100).map(|_| tcp(guard.address()).expect("the system accepts")).collect();
+    guard.signal("TERM");
+    guard.signal("CONT");
+    for waiting in waiting {
+        let mut client = tls.over(waiting).expect("the guard shakes hands");
+        client.ask(&post(&allowed())).decides(true);
+    }
+    assert_eq!(guard.wait().code(), Some(0));
+}
+
+#[test]
 fn answers_the_first_request_of_an_http2_connection_that_came_before_the_listener_closed() {
     let mut guard = Guard::with(&["--drain-timeout", "1h"]);
     block_on(async {

@@ -210,6 +210,24 @@ fn numbers_compare_by_value() {
     }
 }
 
+/// A quantity is no exception: no two amounts are one because a float holds neither.
+#[test]
+fn quantities_beyond_64_bits_compare_by_value() {
+    let overhead = |number: &str| {
+        format!(
+            r#"{{"spec": {{"resources": {{"limits": {{"cpu": {number}}}}}, "pytorchReplicaSpecs": {{"Worker": {{"template": {{"spec": {{"overhead": {{"cpu": {number}}}}}}}}}}}}}}}"#
+        )
+    };
+    let (answer, expected) = texts(&overhead("18446744073709551616"), &overhead("18446744073709551617"));
+    assert_eq!(
+        answer.violations,
+        [&format!("{POD_PATH}.overhead.cpu").replace("Master", "Worker"), "spec.resources.limits.cpu"]
+    );
+    assert_eq!(answer.causes(), expected);
+    let (answer, expected) = texts(&overhead("18446744073709551616"), &overhead("18446744073709551616.0"));
+    assert!(answer.allowed() && expected.is_empty(), "{}", answer.text);
+}
+
 #[test]
 fn equal_values_in_other_spellings_are_no_change() {
     let (answer, expected) = texts(

@@ -74,6 +74,17 @@ impl Overlay {
         objects(&run(Command::new(kubectl().expect("kubectl")).arg("kustomize").arg(folder.path())))
     }
 
+    /// What it renders with one more component.
+    fn objects_and(self, component: &str) -> Vec<Value> {
+        let folder = self.composed("cci");
+        let file = folder.path().join("kustomization.yaml");
+        let mut kustomization: Value = serde_json::from_str(&fs::read_to_string(&file).expect("a file")).expect("JSON");
+        let components = kustomization["components"].as_array_mut().expect("components");
+        components.push(json!(format!("manifests/components/{component}")));
+        fs::write(&file, kustomization.to_string()).expect("a file");
+        objects(&run(Command::new(kubectl().expect("kubectl")).arg("kustomize").arg(folder.path())))
+    }
+
     /// A folder whose kustomization composes these components with that policy.
     fn composed(self, policy: &str) -> TempDir {
         let folder = tempfile::tempdir().expect("a folder");

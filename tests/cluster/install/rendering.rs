@@ -16,6 +16,7 @@ tests![
     an_overlay_is_its_parts,
     kubectl_and_helm_render_the_same_objects,
     an_overlay_gives_the_guard_what_it_needs,
+    kubectl_and_helm_mount_the_same_client_ca,
     an_installation_has_these_objects,
     nothing_renders_a_ca_bundle_or_the_data_of_a_secret,
     the_always_ask_overlay_has_no_conditions,
@@ -54,6 +55,24 @@ fn kubectl_and_helm_render_the_same_objects(_: &Clusters) {
             let context = format!("{} {policy}", overlay.name);
             assert_same(&overlay.objects_with(policy), &overlay.chart_objects_with(policy), &context);
         }
+    }
+}
+
+fn kubectl_and_helm_mount_the_same_client_ca(_: &Clusters) {
+    let secret = format!("{NAME}-client-ca");
+    for overlay in [OVERLAYS[0], OVERLAYS[1]] {
+        let values = format!("{},clientCA.secretName={secret},namespace.create=true", overlay.values);
+        let chart = objects(&run(&mut template(NAME, &["--set", values.trim_start_matches(',')])));
+        let rendered = overlay.objects_and("client-ca");
+        assert_same(&rendered, &chart, overlay.name);
+        let pod = &the(&rendered, "Deployment")["spec"]["template"]["spec"];
+        let container = &pod["containers"][0];
+        let lists = |list: &Value, wanted: Value| list.as_array().expect("a list").contains(&wanted);
+        let folder = format!("/etc/{secret}");
+        assert!(lists(&container["args"], json!(format!("--client-ca={folder}/ca.crt"))), "{container}");
+        let mount = json!({"name": "client-ca", "mountPath": folder, "readOnly": true});
+        assert!(lists(&container["volumeMounts"], mount), "{container}");
+        assert!(lists(&pod["volumes"], json!({"name": "client-ca", "secret": {"secretName": secret}})), "{pod}");
     }
 }
 

@@ -301,11 +301,11 @@ fn is_same_scalar(word: types::Word, old: &Tree, new: &Tree) -> bool {
     }
 }
 
-/// How a number or a boolean is shown; nothing else is.
+/// How a number or a boolean is shown; nothing else is, and no number of more than 32 characters.
 fn plain(tree: &Tree) -> Option<String> {
     match tree {
         Tree::Bool(value) => Some(value.to_string()),
-        Tree::Number(spelling) => Some(spelling.clone()),
+        Tree::Number(spelling) => (spelling.len() <= 32).then(|| spelling.clone()),
         _ => None,
     }
 }

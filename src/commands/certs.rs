@@ -5,23 +5,20 @@
 
 use std::{
     io::{self, Write as _},
-    process::ExitCode,
     time::SystemTime,
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use super::{failed, say};
+use super::{Ended, Exit, say};
 use crate::{
     certificates::{CertificateError, Folder, Names},
     cli::CertsArgs,
 };
 
-pub(super) fn run(args: &CertsArgs) -> ExitCode {
-    match certs(args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(&error),
-    }
+pub(super) fn run(args: &CertsArgs) -> Ended {
+    certs(args)?;
+    Ok(Exit::Yes)
 }
 
 /// Why `certs` failed.

@@ -1,4 +1,4 @@
-//! One file for each subcommand. Exit codes: 0 yes, 1 no, 2 bad input or usage.
+//! One file for each subcommand.
 
 use std::{
     error::Error,
@@ -7,11 +7,13 @@ use std::{
     process::ExitCode,
 };
 
-use crate::cli::{Cli, Command};
+use crate::{
+    cli::{Cli, Command},
+    server::Signal,
+};
 
 mod certs;
 mod check;
-mod diff;
 mod kubectl;
 mod log;
 mod policy;
@@ -21,32 +23,66 @@ mod test;
 
 pub use self::policy::policy_as_json;
 
-/// Runs the subcommand and maps what came of it to an exit code; what went wrong is on standard error.
+/// The end of a subcommand that could do what it was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exit {
+    /// Yes, or done.
+    Yes,
+    /// No: denied, different, failed.
+    No,
+    /// Bad input, which was said already.
+    BadInput,
+    /// A signal ended it.
+    Signal(Signal),
+}
+
+/// The end of a subcommand, or why it could not do what it was asked.
+type Ended = Result<Exit, Box<dyn Error>>;
+
+impl Exit {
+    fn yes_if(is_so: bool) -> Self {
+        if is_so { Self::Yes } else { Self::No }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Yes => 0,
+            Exit::No => 1,
+            Exit::BadInput => 2,
+            Exit::Signal(signal) => signal.exit_code(),
+        })
+    }
+}
+
+/// Runs the subcommand. An error is written to standard error and ends in exit code 2.
 #[must_use]
 pub fn run(cli: Cli) -> ExitCode {
-    match cli.command {
+    let ended = match cli.command {
         Command::Serve(args) => serve::run(*args),
         Command::Check(args) => check::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Policy(args) => policy::run(&args),
         Command::Registration(args) => registration::registration(&args),
         Command::Certs(args) => certs::run(&args),
-    }
+    };
+    let exit = ended.unwrap_or_else(|error| {
+        if !is_closed_pipe(&*error) {
+            say(format_args!("error: {error}"));
+        }
+        Exit::BadInput
+    });
+    exit.into()
 }
 
-/// Says something on standard error. That nobody is there to read it is no reason to fail.
+/// Writes a line to standard error. If nobody reads it, that is no reason to fail.
 fn say(text: impl Display) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// Says why a subcommand failed. Whoever closed the pipe that it wrote to knows.
-fn failed(error: &(dyn Error + 'static)) -> ExitCode {
+/// True if the reader of standard output closed the pipe, and so knows.
+fn is_closed_pipe(error: &(dyn Error + 'static)) -> bool {
     let mut causes = std::iter::successors(Some(error), |error: &&(dyn Error + 'static)| (*error).source());
-    let is_closed = |cause: &(dyn Error + 'static)| {
-        cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
-    };
-    if !causes.any(is_closed) {
-        say(format_args!("error: {error}"));
-    }
-    ExitCode::from(2)
+    causes.any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe))
 }

@@ -4,14 +4,13 @@ use std::{
     fs,
     io::{self, Write as _},
     path::{Path, PathBuf},
-    process::ExitCode,
 };
 
 use hyper::Uri;
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhook;
 use serde::Serialize;
 
-use super::{failed, say};
+use super::{Ended, Exit, say};
 use crate::{
     certificates::pem,
     cli::{ManifestOutput, MatchConditionsArgs, RegistrationArgs, VapArgs},
@@ -55,25 +54,21 @@ enum RegistrationError {
 }
 
 /// `registration`
-pub(super) fn registration(args: &RegistrationArgs) -> ExitCode {
-    exit(print_registration(args))
+pub(super) fn registration(args: &RegistrationArgs) -> Ended {
+    print_registration(args)?;
+    Ok(Exit::Yes)
 }
 
 /// `policy match-conditions`
-pub(super) fn conditions(args: &MatchConditionsArgs) -> ExitCode {
-    exit(print_conditions(args))
+pub(super) fn conditions(args: &MatchConditionsArgs) -> Ended {
+    print_conditions(args)?;
+    Ok(Exit::Yes)
 }
 
 /// `policy vap`
-pub(super) fn vap(args: &VapArgs) -> ExitCode {
-    exit(print_vap(args))
-}
-
-fn exit(result: Result<(), RegistrationError>) -> ExitCode {
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(&error),
-    }
+pub(super) fn vap(args: &VapArgs) -> Ended {
+    print_vap(args)?;
+    Ok(Exit::Yes)
 }
 
 fn print_registration(args: &RegistrationArgs) -> Result<(), RegistrationError> {

@@ -1,10 +1,10 @@
 //! `serve`: from the command line to a running server.
 
-use std::{io, path::PathBuf, process::ExitCode, thread, time::SystemTime};
+use std::{io, path::PathBuf, thread, time::SystemTime};
 
 use tracing::info;
 
-use super::{log::Logging, say};
+use super::{Ended, Exit, log::Logging};
 use crate::{
     certificates::{self, CertificateError, Folder, Lifetimes, Local},
     cli::{ClusterArgs, ServeArgs},
@@ -32,6 +32,8 @@ enum ServeError {
     Server(ServerError),
     #[error("--ca-lifetime is too short: a CA has to last for more than three times --leaf-lifetime")]
     Lifetimes,
+    #[error("the log cannot start: {0}")]
+    Log(io::Error),
     #[error("the runtime cannot start: {0}")]
     Runtime(io::Error),
     #[error("signals cannot be received: {0}")]
@@ -48,23 +50,17 @@ impl From<ServerError> for ServeError {
     }
 }
 
-pub(super) fn run(args: ServeArgs) -> ExitCode {
-    // Dropped last: what is not written yet is written then.
-    let _logging = match Logging::start(args.log_format) {
-        Ok(logging) => logging,
-        Err(error) => {
-            say(format_args!("error: the log cannot start: {error}"));
-            return ExitCode::from(2);
-        }
-    };
-    match serve(args) {
-        Ok(Ending::Stopped) => ExitCode::SUCCESS,
-        Ok(Ending::Cut(signal)) => ExitCode::from(signal.exit_code()),
+pub(super) fn run(args: ServeArgs) -> Ended {
+    // Dropped last: it writes the lines that are not written yet.
+    let _logging = Logging::start(args.log_format).map_err(ServeError::Log)?;
+    Ok(match serve(args) {
+        Ok(Ending::Stopped) => Exit::Yes,
+        Ok(Ending::Cut(signal)) => Exit::Signal(signal),
         Err(error) => {
             tracing::error!("{error}");
-            ExitCode::from(2)
+            Exit::BadInput
         }
-    }
+    })
 }
 
 fn serve(args: ServeArgs) -> Result<Ending, ServeError> {

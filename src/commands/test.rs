@@ -4,13 +4,12 @@ use std::{
     env, fmt,
     io::{self, BufWriter, IsTerminal as _, Write},
     path::{Path, PathBuf},
-    process::ExitCode,
     time::{Duration, Instant},
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{failed, say};
+use super::{Ended, Exit, say};
 use crate::{
     cli::{Color, Report, TestArgs},
     suites::{self, Coverage, Found, InitError, Run, Selection, Styles},
@@ -20,24 +19,12 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Exit 0: every case passes, 1: some do not, 2: a suite is bad or there was nothing to run.
-pub(super) fn run(args: &TestArgs) -> ExitCode {
-    let ended = match (&args.init, args.list) {
-        (Some(folder), _) => init(folder),
-        (None, true) => list(args),
-        (None, false) => test(args),
-    };
-    match ended {
-        Ok(ending) => ExitCode::from(ending as u8),
-        Err(error) => failed(&error),
-    }
-}
-
-/// How it ends, as an exit code.
-#[derive(Debug, Clone, Copy)]
-enum Ending {
-    Passed = 0,
-    Failed = 1,
-    Bad = 2,
+pub(super) fn run(args: &TestArgs) -> Ended {
+    Ok(match (&args.init, args.list) {
+        (Some(folder), _) => init(folder)?,
+        (None, true) => list(args)?,
+        (None, false) => test(args)?,
+    })
 }
 
 /// Why nothing was run.
@@ -65,12 +52,12 @@ impl fmt::Display for Paths<'_> {
     }
 }
 
-fn init(folder: &Path) -> Result<Ending, TestError> {
+fn init(folder: &Path) -> Result<Exit, TestError> {
     for path in suites::init(folder)? {
         say(format_args!("wrote {}", path.display()));
     }
     say(format_args!("next: pytorchjob-guard test {}", folder.display()));
-    Ok(Ending::Passed)
+    Ok(Exit::Yes)
 }
 
 /// What is at the paths, with what is wrong with it on standard error.
@@ -99,7 +86,7 @@ fn selected(args: &TestArgs, found: &Found) -> Result<usize, TestError> {
     }
 }
 
-fn list(args: &TestArgs) -> Result<Ending, TestError> {
+fn list(args: &TestArgs) -> Result<Exit, TestError> {
     let found = found(args)?;
     selected(args, &found)?;
     let mut out = BufWriter::new(io::stdout().lock());
@@ -109,10 +96,10 @@ fn list(args: &TestArgs) -> Result<Ending, TestError> {
         }
     }
     out.flush()?;
-    Ok(if found.problems.is_empty() { Ending::Passed } else { Ending::Bad })
+    Ok(if found.problems.is_empty() { Exit::Yes } else { Exit::BadInput })
 }
 
-fn test(args: &TestArgs) -> Result<Ending, TestError> {
+fn test(args: &TestArgs) -> Result<Exit, TestError> {
     let begun = Instant::now();
     let found = found(args)?;
     let mut progress = Progress::new(selected(args, &found)?, begun);
@@ -128,11 +115,11 @@ fn test(args: &TestArgs) -> Result<Ending, TestError> {
     report(args, &run, &coverage)?;
     let is_missing = args.require_coverage && coverage.iter().any(|coverage| !coverage.gaps.is_empty());
     Ok(if !run.problems.is_empty() {
-        Ending::Bad
+        Exit::BadInput
     } else if run.failed() || is_missing {
-        Ending::Failed
+        Exit::No
     } else {
-        Ending::Passed
+        Exit::Yes
     })
 }
 

@@ -1,13 +1,10 @@
 //! `policy doctor`: holds a policy against the definition of its resources. A policy for another layout of the same API
 //! is a good policy, and yet nobody can change a field that it lets them change.
 
-use std::{
-    io::{self, Write as _},
-    process::ExitCode,
-};
+use std::io::{self, Write as _};
 
 use super::{
-    PolicyCommandError,
+    Exit, PolicyCommandError,
     crd::{Crd, CrdError, Version},
     schema::{Fate, fate, places_of},
 };
@@ -20,7 +17,7 @@ use crate::{
 };
 
 /// Exit 0: the policy does what it says, 1: it does not.
-pub(super) fn run(args: &DoctorArgs) -> Result<ExitCode, PolicyCommandError> {
+pub(super) fn run(args: &DoctorArgs) -> Result<Exit, PolicyCommandError> {
     let policy = Source::find(&args.policy).and_then(|source| source.policy()).map_err(PolicyCommandError::Option)?;
     let crds = Crd::read(&args.crd)?;
     let wanted: Vec<String> = policy.resources.iter().map(|one| format!("{}.{}", one.resource, one.group)).collect();
@@ -55,7 +52,7 @@ pub(super) fn run(args: &DoctorArgs) -> Result<ExitCode, PolicyCommandError> {
             is_well &= report.is_well;
         }
     }
-    Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    Ok(Exit::yes_if(is_well))
 }
 
 /// What there is to say of one version.

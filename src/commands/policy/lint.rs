@@ -1,11 +1,8 @@
 //! `policy lint`: what is wrong with policies, and what is hardly meant, in the form in which editors jump to it.
 
-use std::{
-    io::{self, Write as _},
-    process::ExitCode,
-};
+use std::io::{self, Write as _};
 
-use super::{PolicyCommandError, say};
+use super::{Exit, PolicyCommandError, say};
 use crate::{
     cli::LintArgs,
     policy::Policy,
@@ -14,7 +11,7 @@ use crate::{
 };
 
 /// Exit 0: all can be used, 1: one has a warning and `--strict` was given, 2: one cannot be used.
-pub(super) fn run(args: &LintArgs) -> Result<ExitCode, PolicyCommandError> {
+pub(super) fn run(args: &LintArgs) -> Result<Exit, PolicyCommandError> {
     let (mut unusable, mut warned) = (false, false);
     for name in &args.policies {
         match Source::find(name) {
@@ -32,9 +29,9 @@ pub(super) fn run(args: &LintArgs) -> Result<ExitCode, PolicyCommandError> {
         }
     }
     Ok(match (unusable, warned && args.strict) {
-        (true, _) => ExitCode::from(2),
-        (false, true) => ExitCode::from(1),
-        (false, false) => ExitCode::SUCCESS,
+        (true, _) => Exit::BadInput,
+        (false, true) => Exit::No,
+        (false, false) => Exit::Yes,
     })
 }
 

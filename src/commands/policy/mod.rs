@@ -1,8 +1,8 @@
 //! `policy`: what one does with policies besides serving them.
 
-use std::{io, process::ExitCode};
+use std::io;
 
-use super::{failed, registration, say};
+use super::{Ended, Exit, registration, say};
 use crate::{
     cli::{PolicyArgs, PolicyCommand},
     policy::SourceError,
@@ -17,17 +17,15 @@ mod show;
 
 pub use self::show::policy_as_json;
 
-/// Exit 0: yes, 1: no, 2: bad input.
-pub(super) fn run(args: &PolicyArgs) -> ExitCode {
-    let done = match &args.command {
-        PolicyCommand::List => list::run(),
-        PolicyCommand::Show(args) => show::run(args),
-        PolicyCommand::Lint(args) => lint::run(args),
-        PolicyCommand::Doctor(args) => doctor::run(args),
-        PolicyCommand::MatchConditions(args) => return registration::conditions(args),
-        PolicyCommand::Vap(args) => return registration::vap(args),
-    };
-    done.unwrap_or_else(|error| failed(&error))
+pub(super) fn run(args: &PolicyArgs) -> Ended {
+    Ok(match &args.command {
+        PolicyCommand::List => list::run()?,
+        PolicyCommand::Show(args) => show::run(args)?,
+        PolicyCommand::Lint(args) => lint::run(args)?,
+        PolicyCommand::Doctor(args) => doctor::run(args)?,
+        PolicyCommand::MatchConditions(args) => registration::conditions(args)?,
+        PolicyCommand::Vap(args) => registration::vap(args)?,
+    })
 }
 
 /// Why a subcommand of `policy` failed.

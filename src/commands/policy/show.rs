@@ -1,13 +1,10 @@
 //! `policy show`: a policy as it is written, or as JSON with every default written out.
 
-use std::{
-    io::{self, Write as _},
-    process::ExitCode,
-};
+use std::io::{self, Write as _};
 
 use serde::Serialize;
 
-use super::PolicyCommandError;
+use super::{Exit, PolicyCommandError};
 use crate::{
     cli::{PolicyOutput, ShowArgs},
     field::Pattern,
@@ -15,7 +12,7 @@ use crate::{
     policy::{Condition, DenialReason, Equality, Exemption, Policy, Resource, ValidationAction},
 };
 
-pub(super) fn run(args: &ShowArgs) -> Result<ExitCode, PolicyCommandError> {
+pub(super) fn run(args: &ShowArgs) -> Result<Exit, PolicyCommandError> {
     let source = Source::find(&args.policy)?;
     let policy = source.policy()?;
     let mut out = io::stdout().lock();
@@ -23,7 +20,7 @@ pub(super) fn run(args: &ShowArgs) -> Result<ExitCode, PolicyCommandError> {
         PolicyOutput::Yaml => out.write_all(source.text.as_bytes())?,
         PolicyOutput::Json => writeln!(out, "{}", policy_as_json(&policy)?)?,
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Yes)
 }
 
 /// A policy as JSON with every default written out, in the form that `--policy` reads.

@@ -1,4 +1,4 @@
-//! `check` of two folders: the decisions about all the updates that `kubectl diff` finds.
+//! Two folders: the decisions about all the updates that `kubectl diff` finds.
 //!
 //! `kubectl diff` writes each object as it is stored into one folder and as it would become into another, and shows what
 //! the program in `KUBECTL_EXTERNAL_DIFF` says of the two. Of the exit code it passes on 0, no difference, and 1; what is
@@ -14,10 +14,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{
-    check::{self, CheckError},
-    kubectl,
-};
+use super::{CheckError, answer, kubectl};
 use crate::{
     admission::{Outcome, Response, Violation},
     cli::{CheckArgs, Output},
@@ -45,7 +42,7 @@ pub(super) fn check(args: &CheckArgs, old: &Path, new: &Path, policy: &Policy) -
         }
     }
     if args.output == Output::Json {
-        check::print_json(&Value::Array(answers))?;
+        answer::print_json(&Value::Array(answers))?;
     }
     Ok(same)
 }
@@ -75,7 +72,7 @@ impl Difference {
             (Some(old), Some(new)) if old.json.get() == new.json.get() => return Ok(None),
             (Some(old), Some(new)) => {
                 let identity = old.identity()?;
-                check::is_same_object(old, new, &identity, &new.identity()?)?;
+                answer::is_same_object(old, new, &identity, &new.identity()?)?;
                 identity
             }
             (Some(only), None) | (None, Some(only)) => only.identity()?,
@@ -88,30 +85,30 @@ impl Difference {
         let Self { old, new, identity } = self;
         let name = PathBuf::from(file).display().to_string();
         // The answer repeats the uid, which is how a list of answers says what each is about.
-        let review = review::of(&name, old.as_ref(), new.as_ref(), identity, check::asker(args))?;
-        let answer = check::decide(&name, &review, policy)?;
-        if let Some(error) = check::undecided(&name, &answer) {
+        let review = review::of(&name, old.as_ref(), new.as_ref(), identity, answer::asker(args))?;
+        let decided = answer::decide(&name, &review, policy)?;
+        if let Some(error) = answer::undecided(&name, &decided) {
             return Err(error);
         }
         let subject = Subject::of(&review);
         let place = Place { namespace: identity.namespace.as_deref(), policy: policy.name() };
-        let text = match (answer.decision.outcome, old, new) {
+        let text = match (decided.decision.outcome, old, new) {
             (_, None, _) => format!("{subject} created {place}: only updates are denied\n"),
             (_, _, None) => format!("{subject} deleted {place}: only updates are denied\n"),
             (Outcome::NotApplicable, ..) => {
                 format!("{subject} allowed {place}: the policy is not about {}\n", subject.resource())
             }
             (Outcome::Denied, ..) => {
-                let failure = answer.response.status.as_ref().map(kubectl::failure).unwrap_or_default();
-                format!("{subject} denied {place}\n{}{failure}", warnings(&answer.response))
+                let failure = decided.response.status.as_ref().map(kubectl::failure).unwrap_or_default();
+                format!("{subject} denied {place}\n{}{failure}", warnings(&decided.response))
             }
             _ => {
                 let changes = changes(&name, &review, policy)?;
                 let changes = if changes.is_empty() { "  nothing that counts as a change\n" } else { &changes };
-                format!("{subject} allowed {place}\n{changes}{}", warnings(&answer.response))
+                format!("{subject} allowed {place}\n{changes}{}", warnings(&decided.response))
             }
         };
-        Ok((text, serde_json::to_value(answer.review())?))
+        Ok((text, serde_json::to_value(decided.review())?))
     }
 }
 
@@ -153,7 +150,7 @@ fn changes(name: &str, review: &str, policy: &Policy) -> Result<String, CheckErr
         reason: DenialReason::Invalid,
         ..policy.clone()
     };
-    let violations = check::decide(name, review, &nothing)?.decision.violations;
+    let violations = answer::decide(name, review, &nothing)?.decision.violations;
     let line = |violation: &Violation| format!("  {}{}\n", violation.path, violation.what());
     let more = violations.len() - violations.first.len().min(SHOWN);
     let more =

@@ -10,9 +10,9 @@
 //!                                                └──▶ registration ───▶ manifests for the API server
 //! ```
 //!
-//! [`admission`] is pure: it is called by [`server`], [`commands`] and [`suites`], and calls nobody. [`registration`] is
-//! as pure, and reads nothing but a policy. In a cluster the server also keeps its registration and its certificate in
-//! order (`server/cluster`), which no decision depends on.
+//! [`admission`] is pure: [`server`], [`commands`] and [`suites`] call it, and it calls none of them. [`registration`] is as
+//! pure, and reads nothing but a policy. In a cluster the [`controller`] reconciles the registration and the certificates; no
+//! decision depends on it.
 
 pub mod admission;
 pub mod certificates;

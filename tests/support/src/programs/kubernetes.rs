@@ -15,8 +15,9 @@ use serde_json::Value;
 
 use super::go_missing;
 
-/// The staging modules that were not published in a version; those of the patch before serve.
-const UNPUBLISHED: (&str, [&str; 3]) = ("1.31.14", ["endpointslice", "kube-controller-manager", "kube-scheduler"]);
+/// The staging modules that Go's proxy does not have in a version; those of the patch before serve.
+const MISSING: [(&str, &[&str]); 2] =
+    [("1.31.14", &["endpointslice", "kube-controller-manager", "kube-scheduler"]), ("1.32.13", &["endpointslice"])];
 
 /// Writes the module for this version, like `1.30.14`, below `folder`, and returns its folder.
 pub(super) fn module(version: &str, folder: &Path) -> io::Result<PathBuf> {
@@ -51,8 +52,8 @@ fn go_mod(own: &str, version: &str) -> io::Result<String> {
     let (minor, patch) = version.strip_prefix("1.").and_then(|rest| rest.split_once('.')).ok_or_else(unknown)?;
     let patch: u32 = patch.parse().map_err(|_| unknown())?;
     let published = |module: &str| {
-        let (of, lacking) = UNPUBLISHED;
-        let patch = if version == of && lacking.contains(&module) { patch - 1 } else { patch };
+        let is_missing = MISSING.iter().any(|(of, missing)| *of == version && missing.contains(&module));
+        let patch = if is_missing { patch - 1 } else { patch };
         format!("v0.{minor}.{patch}")
     };
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! What a file holds, whatever it is for: no more of it than makes sense, and as text.
+//! Reads a file as text, up to a limit.
 
 use std::{
     fs::File,
@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-/// Why there is nothing to go on with.
+/// The reason why a file cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ContentsError {
     /// It cannot be read.

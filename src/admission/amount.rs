@@ -72,7 +72,7 @@ impl<'t> Decimal<'t> {
     }
 }
 
-/// What a resource quantity amounts to, exactly. None where the text is no quantity.
+/// The exact amount of a resource quantity. None where the text is no quantity.
 ///
 /// `apimachinery`'s `resource.Quantity` rounds what is finer than a billionth and takes what has a binary suffix for
 /// 2^63-1 at most; here two amounts that differ are two, however small or large.

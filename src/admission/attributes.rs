@@ -3,7 +3,7 @@
 use super::{json::Json, review::User};
 use crate::policy::{Attributes, Condition};
 
-/// Who updates what, and from what to what.
+/// The attributes of an update, and its two objects.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct UpdateAttributes<'a> {
     pub(super) user: &'a User<'a>,

@@ -1,4 +1,4 @@
-//! When two values are the same, as Kubernetes' semantic equality has it.
+//! The equality of two values, as in Kubernetes' semantic equality.
 //!
 //! Kubernetes compares with `apimachinery`'s `equality.Semantic`, after decoding into Go types: a member that is absent,
 //! `null` or the type's zero is one and the same unless the struct holds a pointer, and two spellings of a quantity or a

@@ -34,7 +34,7 @@ use crate::{
     policy::{Policy, ValidationAction},
 };
 
-/// What was decided for a review, and the bytes that say so.
+/// The decision about a review, and the bytes of the answer.
 #[derive(Debug)]
 pub struct Answer<'a> {
     /// The AdmissionReview to send: JSON, shorter than [`MAX_RESPONSE`].
@@ -57,7 +57,7 @@ impl Answer<'_> {
 /// A decision, for logs and metrics. It holds field paths, but no value of the objects.
 #[derive(Debug)]
 pub struct Decision<'a> {
-    /// What came of it.
+    /// The outcome.
     pub outcome: Outcome,
     /// `CREATE`, `UPDATE`, `DELETE` or `CONNECT`; empty where the request has none.
     pub operation: Cow<'a, str>,
@@ -71,13 +71,13 @@ pub struct Decision<'a> {
     pub namespace: Cow<'a, str>,
     /// The object's name.
     pub name: Cow<'a, str>,
-    /// Whether the request is a server-side dry run.
+    /// True if the request is a server-side dry run.
     pub dry_run: bool,
     /// The fields that were changed and may not be.
     pub violations: Violations,
 }
 
-/// What came of a review.
+/// The outcome of a review.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// Nothing was changed that may not be.

@@ -46,7 +46,7 @@ struct AnsweredResponse<'a> {
     warnings: &'a [String],
 }
 
-/// What the API server passes on to the user, and what it writes to its audit log.
+/// The response: what the API server passes on to the user and writes to its audit log.
 #[derive(Debug)]
 pub struct Response {
     /// True if the update is allowed.

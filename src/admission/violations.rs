@@ -25,12 +25,12 @@ const MAX_PATHS: usize = 1024;
 pub struct Violation {
     /// The path of the smallest changed field.
     pub path: String,
-    /// What happened to it.
+    /// The kind of change.
     pub(super) detail: Detail,
 }
 
 impl Violation {
-    /// What happened to the field, behind a space: ` (added)`, ` (was 1, now 3)`. Empty where that cannot be told.
+    /// The kind of change, after a space: ` (added)`, ` (was 1, now 3)`. Empty where that cannot be told.
     #[must_use]
     pub fn what(&self) -> String {
         match &self.detail {
@@ -43,7 +43,7 @@ impl Violation {
     }
 }
 
-/// What happened to a field, as far as it may be told: a string's value never.
+/// The change of a field, without the value of a string.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Detail {
     Added,
@@ -90,7 +90,7 @@ pub(super) struct Difference {
     marks: Marks,
 }
 
-/// What stands for a field's value in the old document and in the new one; nothing where the field is absent.
+/// The marker for a field's value in the old document and in the new one; nothing where the field is absent.
 ///
 /// Values do not get into the documents, but for numbers and booleans, so no later step can tell a string.
 #[derive(Debug)]
@@ -100,7 +100,7 @@ pub(super) enum Marks {
     Order,
 }
 
-/// What stands for a value that is not shown, before and after.
+/// The markers for a value that is not shown, before and after.
 const UNSHOWN: [Value; 2] = [Value::Bool(false), Value::Bool(true)];
 
 impl Marks {
@@ -163,7 +163,7 @@ impl Differences {
         }
     }
 
-    /// What happened to each of the fields: `json-patch` tells added, removed and replaced apart.
+    /// The violation at each of the fields: `json-patch` tells added, removed and replaced apart.
     pub(super) fn violations(self) -> Violations {
         let (mut old, mut new) = (Map::new(), Map::new());
         for (number, difference) in self.first.iter().enumerate() {

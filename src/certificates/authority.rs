@@ -11,7 +11,7 @@ use x509_parser::prelude::FromDer as _;
 
 use super::{CertificateError, Folder, Names, Validity, pem, store, validity::seconds};
 
-/// How far the start of a certificate lies in the past, for peers whose clocks are slow.
+/// The time by which a certificate's start is antedated, for peers with slow clocks.
 pub(super) const CLOCK_SKEW: Duration = Duration::from_hours(1);
 
 /// A CA that can sign.
@@ -23,7 +23,7 @@ pub(super) struct Authority {
     issuer: Issuer<'static, KeyPair>,
 }
 
-/// Why a certificate and a key are no CA.
+/// The reason why a certificate and a key are no CA.
 #[derive(Debug)]
 pub(super) enum PairProblem {
     /// The certificate cannot be used.
@@ -113,7 +113,7 @@ impl Authority {
         &self.key_pem
     }
 
-    /// When it was made; its certificate begins earlier than that.
+    /// The time when it was made; its certificate is valid from before that.
     pub(super) fn made(&self) -> SystemTime {
         self.made
     }
@@ -123,7 +123,7 @@ impl Authority {
     }
 }
 
-/// What every certificate has: a name, and a time that ends here.
+/// The parameters that every certificate has: a name and a validity.
 fn params(common_name: &str, now: SystemTime, ends: SystemTime) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
@@ -136,7 +136,7 @@ fn params(common_name: &str, now: SystemTime, ends: SystemTime) -> CertificatePa
     params
 }
 
-/// Whether the first certificate of this PEM text belongs to the key.
+/// True if the first certificate of this PEM text belongs to the key.
 fn signs_with(cert_pem: &str, key: &KeyPair) -> bool {
     use rcgen::PublicKeyData as _;
 

@@ -6,7 +6,8 @@ use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude
 
 use super::{CertificateError, Expiry, Folder, Names, Validity, pem, store};
 
-/// How long what `serve` makes is valid: long enough to forget, renewed at the first start in its last tenth.
+/// The validity of the certificates that `serve` makes, in days: long enough to forget, renewed at the first start in its
+/// last tenth.
 const DAYS: u32 = 365;
 
 /// The origin of the local certificates.

@@ -29,7 +29,7 @@ pub use stored_ca::Lifetimes;
 pub(crate) use stored_ca::StoredCa;
 pub use validity::{Expiry, Validity, ValidityError};
 
-/// Why certificates could not be made or read; the message names the file or the name to mend.
+/// The reason why certificates could not be made or read; the message names the file or the name to mend.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
     /// A key or certificate is there already.
@@ -50,7 +50,7 @@ pub enum CertificateError {
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// A file holds no certificate or key that can be read.
@@ -58,7 +58,7 @@ pub enum CertificateError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
     /// A name that cannot stand in a certificate.
@@ -66,7 +66,7 @@ pub enum CertificateError {
     Name {
         /// The name as it was given.
         name: String,
-        /// What is wrong with it.
+        /// The problem.
         problem: &'static str,
     },
     /// The certificate could not be signed.

@@ -10,7 +10,7 @@ use std::{
 
 use super::CertificateError;
 
-/// Who may read a file.
+/// The users who may read a file.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Mode {
     /// Its owner: a key.

@@ -25,7 +25,7 @@ pub(crate) const CA_KEY: &str = "ca.key";
 /// The key of the Secret with the certificates of the CAs before it, as long as they are trusted.
 pub(crate) const PREVIOUS_CAS: &str = "previous-ca.crt";
 
-/// How long certificates are good for. Each is renewed when two thirds of its time have passed.
+/// The validity of certificates. Each is renewed when two thirds of its time have passed.
 #[derive(Debug, Clone, Copy)]
 pub struct Lifetimes {
     /// Of a serving certificate.
@@ -42,7 +42,7 @@ pub(crate) struct StoredCa {
     previous: String,
 }
 
-/// Why the CA of a Secret cannot be used; the message names the key of the Secret to mend.
+/// The reason why the CA of a Secret cannot be used; the message names the key of the Secret to mend.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum StoredCaError {
     #[error("{0} is missing, but {1} is there")]
@@ -54,7 +54,7 @@ pub(crate) enum StoredCaError {
 }
 
 impl StoredCa {
-    /// What the Secret's data says: nothing where nobody has put a CA there yet.
+    /// Reads the Secret's data; none if it holds no CA yet.
     pub(crate) fn read(data: &BTreeMap<String, Vec<u8>>) -> Result<Option<Self>, StoredCaError> {
         let text = |key: &'static str| {
             let bytes = data.get(key).filter(|bytes| !bytes.is_empty());
@@ -118,7 +118,7 @@ impl StoredCa {
         all.iter().filter(|certificate| is_good(certificate)).map(pem::encoded).collect()
     }
 
-    /// What the Secret holds then.
+    /// The Secret's new data.
     pub(crate) fn data(&self) -> BTreeMap<&'static str, Option<&str>> {
         let previous = Some(self.previous.as_str()).filter(|pem| !pem.is_empty());
         let (cert, key) = (self.authority.cert_pem(), self.authority.key_pem());
@@ -136,12 +136,12 @@ impl StoredCa {
         self.authority.cert_pem()
     }
 
-    /// When the CA that signs is good.
+    /// The validity of the CA that signs.
     pub(crate) fn validity(&self) -> Option<Validity> {
         Validity::of_pem(self.ca().as_bytes()).ok()
     }
 
-    /// When the CA that signs ends.
+    /// The expiry of the CA that signs.
     pub(crate) fn ends(&self) -> SystemTime {
         self.authority.ends()
     }
@@ -181,7 +181,7 @@ mod tests {
         StoredCa::new(None, LIFETIMES, SystemTime::now()).expect("keys can be made")
     }
 
-    /// What is due so long after now, of a CA that has not been trusted for long.
+    /// The renewal that is due at that time, of a CA that was trusted only recently.
     fn due(stored: &StoredCa, later: Duration) -> Option<StoredCa> {
         due_when_trusted(stored, later, HOUR)
     }

@@ -1,4 +1,4 @@
-//! When a certificate begins and ends, and how near that is.
+//! The validity of a certificate.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -8,7 +8,7 @@ use x509_parser::prelude::FromDer as _;
 
 use super::pem;
 
-/// Why a PEM text holds no certificate with a validity.
+/// The reason why a PEM text holds no certificate with a validity.
 #[derive(Debug, thiserror::Error)]
 pub enum ValidityError {
     /// Nothing between `BEGIN CERTIFICATE` and `END CERTIFICATE`.
@@ -22,7 +22,7 @@ pub enum ValidityError {
     Der {
         /// Counted from 1.
         position: usize,
-        /// What the parser says.
+        /// The parser's message.
         problem: String,
     },
 }
@@ -72,7 +72,7 @@ impl Validity {
         whole.ok_or(ValidityError::NoCertificate)
     }
 
-    /// How it stands at this moment.
+    /// The certificate's state at this moment.
     #[must_use]
     pub fn expiry(self, now: SystemTime) -> Expiry {
         let now = seconds(now);
@@ -100,7 +100,7 @@ impl Validity {
         UNIX_EPOCH + Duration::from_secs(u64::try_from(self.not_after).unwrap_or(0))
     }
 
-    /// How long it is still good for; zero when it is over.
+    /// The time until it expires; zero if it is expired.
     #[must_use]
     pub fn left(self, now: SystemTime) -> Duration {
         Duration::from_secs(u64::try_from(self.not_after.saturating_sub(seconds(now))).unwrap_or(0))

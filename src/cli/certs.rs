@@ -16,7 +16,7 @@ pub struct CertsArgs {
     /// An IP address of the server; may be given several times [default: those of the loopback interface, where no --dns-name is given either].
     #[arg(long = "ip", value_name = "ADDRESS")]
     pub ips: Vec<IpAddr>,
-    /// How many days the certificates are valid.
+    /// The validity of the certificates, in days
     #[arg(long, value_name = "DAYS", default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=36500))]
     pub days: u32,
     /// Print the CA for the `caBundle` of a ValidatingWebhookConfiguration: base64 on one line.

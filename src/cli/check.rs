@@ -30,15 +30,15 @@ pub struct CheckArgs {
     /// A built-in policy's name, or a policy file.
     #[arg(long, value_name = "NAME|FILE", env = "PYTORCHJOB_GUARD_POLICY", default_value = "cci")]
     pub policy: String,
-    /// What to print.
+    /// The output format
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub output: Output,
 }
 
-/// What `check` prints.
+/// The output of `check`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Output {
-    /// What kubectl would print.
+    /// The text that kubectl would print.
     Text,
     /// The AdmissionReview that the webhook would answer; of folders a list of them, each with its file's name as the uid.
     Json,

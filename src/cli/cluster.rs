@@ -1,4 +1,4 @@
-//! What `serve` looks after in the cluster.
+//! The options for what `serve` reconciles in the cluster.
 
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ pub struct ClusterArgs {
     /// Keep its matchConditions in step with the policy.
     #[arg(long, env = "PYTORCHJOB_GUARD_MANAGE_REGISTRATION", requires = "registration")]
     pub manage_registration: bool,
-    /// How long all has to be quiet before its conditions are loosened: longer than it takes until every replica has a new
-    /// policy.
+    /// The settle period: the conditions are loosened only after this time without a change. Make it longer than it takes
+    /// until every replica has a new policy
     #[arg(long, value_name = "DURATION", env = "PYTORCHJOB_GUARD_REGISTRATION_SETTLE", default_value = "2m", value_parser = settle_period)]
     pub registration_settle: Duration,
     /// Keep a CA in a Secret and in the registration's caBundle, and sign the serving certificate with it.
@@ -33,13 +33,13 @@ pub struct ClusterArgs {
     /// The Secret for the CA, in the namespace of the Service. It must be there; without data a CA is made.
     #[arg(long, value_name = "NAME", env = "PYTORCHJOB_GUARD_SECRET")]
     pub secret: Option<String>,
-    /// How long a serving certificate is good for. It is renewed when two thirds of that have passed.
+    /// The validity of a serving certificate. It is renewed after two thirds of this time
     #[arg(long, value_name = "DURATION", env = "PYTORCHJOB_GUARD_LEAF_LIFETIME", default_value = "1day", value_parser = lifetime)]
     pub leaf_lifetime: Duration,
-    /// How long a CA is good for. It is renewed when two thirds of that have passed.
+    /// The validity of a CA. It is renewed after two thirds of this time
     #[arg(long, value_name = "DURATION", env = "PYTORCHJOB_GUARD_CA_LIFETIME", default_value = "365days", value_parser = lifetime)]
     pub ca_lifetime: Duration,
-    /// What the registration leaves out on purpose.
+    /// The updates that the registration leaves out on purpose.
     #[command(flatten)]
     pub declared: DeclaredArgs,
 }

@@ -1,4 +1,4 @@
-//! What the user typed: the command line and its environment variables. Parsing does no I/O.
+//! The command line and its environment variables, as the user typed them. Parsing does no I/O.
 
 mod certs;
 mod check;
@@ -28,7 +28,7 @@ pub use self::{
 // Of an option that is given twice the last counts: whoever adds one to a manifest need not take out the one before.
 #[command(name = "pytorchjob-guard", version, about, max_term_width = 100, args_override_self = true)]
 pub struct Cli {
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: Command,
 }

@@ -9,7 +9,7 @@ use super::{MatchConditionsArgs, VapArgs};
 /// The arguments of `policy`.
 #[derive(Debug, Args)]
 pub struct PolicyArgs {
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: PolicyCommand,
 }
@@ -37,12 +37,12 @@ pub struct ShowArgs {
     /// A built-in policy's name, or a policy file.
     #[arg(value_name = "NAME|FILE", default_value = "cci")]
     pub policy: String,
-    /// How to print it.
+    /// The output format
     #[arg(short, long, value_name = "FORMAT", default_value = "yaml")]
     pub output: PolicyOutput,
 }
 
-/// How `policy show` prints a policy.
+/// The output of `policy show`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum PolicyOutput {
     /// As it is written, comments and all.

@@ -28,10 +28,10 @@ pub struct RegistrationArgs {
     /// The name of the ValidatingWebhookConfiguration.
     #[arg(long, value_name = "NAME", default_value = "pytorchjob-guard")]
     pub name: String,
-    /// What to print.
+    /// The output format
     #[arg(short, long, value_name = "FORMAT", default_value = "yaml")]
     pub output: ManifestOutput,
-    /// What it leaves out on purpose.
+    /// The updates that it leaves out on purpose.
     #[command(flatten)]
     pub declared: DeclaredArgs,
 }
@@ -45,7 +45,7 @@ pub struct MatchConditionsArgs {
     /// The subresource that the webhook is registered for: scale.
     #[arg(long, value_name = "NAME", value_parser = ["scale"])]
     pub subresource: Option<String>,
-    /// What to print.
+    /// The output format
     #[arg(short, long, value_name = "FORMAT", default_value = "yaml")]
     pub output: ManifestOutput,
 }
@@ -58,7 +58,8 @@ pub struct VapArgs {
     pub policy: String,
 }
 
-/// What a registration leaves out on purpose: arguments of `registration`, and of `serve`, for which it is no drift then.
+/// The updates that a registration leaves out on purpose: arguments of `registration`, and of `serve`, for which it is no
+/// drift then.
 #[derive(Debug, Clone, Args)]
 pub struct DeclaredArgs {
     /// The registration's namespaceSelector, as in `kubectl get --selector`; without it, all namespaces.
@@ -82,7 +83,7 @@ impl From<DeclaredArgs> for Declared {
     }
 }
 
-/// What becomes of an update where no guard answers.
+/// The fate of an update if no guard answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "PascalCase")]
 pub enum FailurePolicy {
@@ -92,7 +93,7 @@ pub enum FailurePolicy {
     Ignore,
 }
 
-/// How a manifest is printed.
+/// The output format of a manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ManifestOutput {
     /// For people, and for kubectl.

@@ -46,33 +46,33 @@ pub struct ServeArgs {
     /// --max-body-bytes. Decisions take up to twice as much on top.
     #[arg(long, value_name = "BYTES", env = "PYTORCHJOB_GUARD_MAX_BUFFERED_BYTES", default_value_t = 32 << 20)]
     pub max_buffered_bytes: usize,
-    /// How long a new connection may take for its TLS handshake.
+    /// The deadline of a TLS handshake
     #[arg(long, value_name = "DURATION", env = "PYTORCHJOB_GUARD_HANDSHAKE_TIMEOUT", default_value = "10s", value_parser = deadline)]
     pub handshake_timeout: Duration,
-    /// How long a request's headers may take to arrive, once they have begun.
+    /// The deadline of a request's headers, from their first byte
     #[arg(long, value_name = "DURATION", env = "PYTORCHJOB_GUARD_HEADER_TIMEOUT", default_value = "10s", value_parser = deadline)]
     pub header_timeout: Duration,
-    /// How long a request's body may take to arrive; the request's own ?timeout= shortens it.
+    /// The deadline of a request's body; the request's own ?timeout= shortens it
     #[arg(long, value_name = "DURATION", env = "PYTORCHJOB_GUARD_BODY_TIMEOUT", default_value = "10s", value_parser = deadline)]
     pub body_timeout: Duration,
-    /// How long a connection may lie idle; keep it above the 90s after which API servers close theirs.
+    /// The time after which an idle connection is closed; keep it above the 90s after which API servers close theirs
     #[arg(long, value_name = "DURATION", env = "PYTORCHJOB_GUARD_IDLE_TIMEOUT", default_value = "2m", value_parser = deadline)]
     pub idle_timeout: Duration,
-    /// How long to go on serving after SIGTERM, while the endpoint is taken out of the Service.
+    /// The time to keep serving after SIGTERM, while the endpoint is removed from the Service
     #[arg(long, value_name = "DURATION", env = "PYTORCHJOB_GUARD_SHUTDOWN_DELAY", default_value = "5s", value_parser = duration)]
     pub shutdown_delay: Duration,
-    /// How long what is in flight may take to finish once the listener is closed.
+    /// The deadline of the requests in flight, once the listener is closed
     #[arg(long, value_name = "DURATION", env = "PYTORCHJOB_GUARD_DRAIN_TIMEOUT", default_value = "10s", value_parser = duration)]
     pub drain_timeout: Duration,
-    /// How log lines are written.
+    /// The format of log lines
     #[arg(long, value_name = "FORMAT", env = "PYTORCHJOB_GUARD_LOG_FORMAT", default_value = "text")]
     pub log_format: LogFormat,
-    /// What to look after in the cluster.
+    /// The options about the cluster.
     #[command(flatten)]
     pub cluster: ClusterArgs,
 }
 
-/// How log lines are written.
+/// The format of log lines
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// For people.

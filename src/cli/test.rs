@@ -17,7 +17,7 @@ pub struct TestArgs {
     /// Suites (kind PolicyTest), or folders in which to look for them: *.yaml, *.yml and *.json; - is standard input.
     #[arg(value_name = "PATH", required_unless_present = "init")]
     pub paths: Vec<PathBuf>,
-    /// What to print.
+    /// The output format
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub output: Report,
     /// Run only cases with this text in `SUITE PATH :: CASE NAME`.
@@ -36,7 +36,7 @@ pub struct TestArgs {
     /// Like --coverage, and exit 1 where something is named.
     #[arg(long, conflicts_with = "filter")]
     pub require_coverage: bool,
-    /// When to colour the text.
+    /// When to colour the text
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub color: Color,
     /// Write a first suite and its job into this folder, to go on from.
@@ -44,7 +44,7 @@ pub struct TestArgs {
     pub init: Option<PathBuf>,
 }
 
-/// What `test` prints.
+/// The report of `test`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Report {
     /// For people: a line for each suite, and the cases that fail.
@@ -57,7 +57,7 @@ pub enum Report {
     Tap,
 }
 
-/// When to colour.
+/// The use of colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Color {
     /// On a terminal; `NO_COLOR` and `CLICOLOR_FORCE` are respected.

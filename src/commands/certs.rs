@@ -21,7 +21,7 @@ pub(super) fn run(args: &CertsArgs) -> Ended {
     Ok(Exit::Yes)
 }
 
-/// Why `certs` failed.
+/// The reason why `certs` failed.
 #[derive(Debug, thiserror::Error)]
 enum CertsError {
     #[error(transparent)]

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Status, StatusCause};
 /// The webhook's name in the manifests. An API server puts it before a message that is not about single fields.
 const WEBHOOK: &str = "updates.pytorchjob-guard.internal";
 
-/// What kubectl prints when an API server passes this status on.
+/// The text that kubectl prints if an API server returns this status.
 ///
 /// With reason `Invalid` and causes, these are listed and the message is not shown; else the message is.
 pub(super) fn failure(status: &Status) -> String {

@@ -20,19 +20,19 @@ use tracing_subscriber::{
 
 use crate::cli::LogFormat;
 
-/// How many bytes wait for a reader that does not keep up. Lines past that are lost, and counted.
+/// The most bytes that wait for a slow reader. Further lines are dropped and counted.
 const MOST_WAITING: usize = 1 << 20;
-/// How much room is kept from one write to the next.
+/// The buffer that is kept from one write to the next, in bytes.
 const ROOM_KEPT: usize = 64 << 10;
-/// How long lines are gathered after a write.
+/// The time for which lines are gathered after a write.
 const GATHERING: Duration = Duration::from_millis(5);
-/// How long a reader that is stuck may keep the program from ending.
+/// The time for which a stuck reader may keep the program from ending.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Logging, until it is dropped. Dropping it writes what is left.
 pub(super) struct Logging(Lines);
 
-/// Where lines are put. Cloned handles share them.
+/// The buffer of lines. Cloned handles share them.
 #[derive(Clone, Default)]
 struct Lines(Arc<Shared>);
 

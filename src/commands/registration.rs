@@ -18,7 +18,7 @@ use crate::{
     registration::{Address, Part, Registration, admission_policy, match_conditions},
 };
 
-/// What a ValidatingAdmissionPolicy lacks, above the one that is printed.
+/// The header of the printed ValidatingAdmissionPolicy: what it lacks.
 const VAP_HEADER: &str = "\
 # The nearest ValidatingAdmissionPolicy to a policy of pytorchjob-guard, for clusters that cannot run a webhook.
 # It lets nothing through that the guard would deny, but for unknown fields at the top of a job that has too many of them
@@ -32,7 +32,7 @@ const VAP_HEADER: &str = "\
 # - Say in its audit annotations, warnings and metrics which fields were changed.
 ";
 
-/// Why nothing was printed.
+/// The reason why nothing was printed.
 #[derive(Debug, thiserror::Error)]
 enum RegistrationError {
     #[error(transparent)]
@@ -142,7 +142,7 @@ fn address(args: &RegistrationArgs) -> Result<Address, RegistrationError> {
     Ok(Address::Service { namespace: namespace.to_owned(), name: name.to_owned(), port })
 }
 
-/// What the API server takes for a webhook's URL.
+/// Reads a URL that the API server accepts for a webhook.
 fn url_address(url: &str) -> Result<Address, &'static str> {
     let parsed: Uri = url.parse().map_err(|_| "it is no URL")?;
     if parsed.scheme_str() != Some("https") {

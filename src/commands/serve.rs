@@ -15,7 +15,7 @@ use crate::{
     server::{self, Config, Deadlines, Ending, Limits, PolicySource, ServerError, Signals, TlsFiles, TlsSource},
 };
 
-/// Where local certificates are made when none are named.
+/// The folder of local certificates if none are named.
 const LOCAL_CERTIFICATES: &str = "certs";
 /// A decision takes microseconds: more threads would only cost memory.
 const MOST_WORKERS: usize = 4;
@@ -23,7 +23,7 @@ const MOST_WORKERS: usize = 4;
 /// A review to try the server with: it asks for one field that may change and one that must not.
 const EXAMPLE: &str = r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"example","operation":"UPDATE","kind":{"group":"kubeflow.org","version":"v1","kind":"PyTorchJob"},"resource":{"group":"kubeflow.org","version":"v1","resource":"pytorchjobs"},"name":"example","namespace":"default","userInfo":{"username":"you"},"oldObject":{"spec":{"ttlSecondsAfterFinished":60,"nprocPerNode":"1"}},"object":{"spec":{"ttlSecondsAfterFinished":90,"nprocPerNode":"2"}}}}"#;
 
-/// Why `serve` failed.
+/// The reason why `serve` failed.
 #[derive(Debug, thiserror::Error)]
 enum ServeError {
     #[error(transparent)]

@@ -27,7 +27,7 @@ pub(super) fn run(args: &TestArgs) -> Ended {
     })
 }
 
-/// Why nothing was run.
+/// The reason why nothing was run.
 #[derive(Debug, thiserror::Error)]
 enum TestError {
     #[error(transparent)]
@@ -60,7 +60,7 @@ fn init(folder: &Path) -> Result<Exit, TestError> {
     Ok(Exit::Yes)
 }
 
-/// What is at the paths, with what is wrong with it on standard error.
+/// Reads the suites at the paths, and writes their problems to standard error.
 fn found(args: &TestArgs) -> Result<Found, TestError> {
     let found = suites::find(&args.paths);
     for problem in &found.problems {
@@ -76,7 +76,7 @@ fn selection(args: &TestArgs) -> Selection<'_> {
     Selection { filter: args.filter.as_deref(), fail_fast: args.fail_fast }
 }
 
-/// How many cases are selected: at least one, unless all suites are bad.
+/// The number of selected cases: at least one, unless all suites are bad.
 fn selected(args: &TestArgs, found: &Found) -> Result<usize, TestError> {
     let selection = selection(args);
     let of_suite = |suite: &suites::Suite| suite.cases.iter().filter(|case| selection.selects(suite, case)).count();
@@ -154,7 +154,7 @@ fn is_colored(color: Color) -> bool {
     }
 }
 
-/// How far a long run is, on the terminal of somebody who waits for it.
+/// The progress bar of a long run, on a terminal.
 struct Progress {
     bar: ProgressBar,
     begun: Instant,

@@ -41,7 +41,7 @@ pub(super) enum Done {
     WroteBundle(Turn, Result<ValidatingWebhookConfiguration, RequestError>),
 }
 
-/// Why reading or writing failed this time.
+/// The reason why reading or writing failed this time.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RequestError {
     #[error("the API server says: {0}")]

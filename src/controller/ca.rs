@@ -22,7 +22,7 @@ pub(super) const OVERLAP: Duration = Duration::from_secs(5);
 /// The interval at which an overdue renewal is looked at again.
 const OVERDUE_INTERVAL: Duration = Duration::from_millis(250);
 
-/// What is known of the CA, and of the certificate that is served.
+/// The observed CA, and the certificate that is served.
 pub(super) struct ObservedCa {
     pub(super) config: ManagedCertificates,
     secret: Followed<Secret>,

@@ -7,14 +7,14 @@ use crate::{
     registration::{Declared, ServiceName},
 };
 
-/// What the guard reconciles as a client of the API server.
+/// The objects that the guard reconciles as a client of the API server.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The name of its ValidatingWebhookConfiguration.
     pub registration: String,
     /// Its Service: webhooks of the configuration for another Service are not the guard's.
     pub service: Option<ServiceName>,
-    /// What the registration leaves out on purpose.
+    /// The updates that the registration leaves out on purpose.
     pub declared: Declared,
     /// The settle period before conditions are loosened. None if the guard does not write conditions.
     pub settle: Option<Duration>,

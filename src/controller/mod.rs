@@ -44,7 +44,7 @@ pub(crate) use self::{
 };
 use crate::certificates::CertificateError;
 
-/// Why the controller cannot start; the message names the flag.
+/// The reason why the controller cannot start; the message names the flag.
 #[derive(Debug, thiserror::Error)]
 pub enum ControllerError {
     /// Nothing says where the API server is.

@@ -1,4 +1,4 @@
-//! What is written to the cluster: only what differs, and only over what was read.
+//! The patches that are written to the cluster: only what differs, and only over what was read.
 //!
 //! All patches carry the resource version of what they were made from, so that the API server refuses one that comes too
 //! late. Webhooks and conditions are addressed by name, as a strategic merge patch does it: what others keep in the
@@ -19,7 +19,7 @@ use crate::{
     registration::{ServiceName, exact, tightened, webhooks_of},
 };
 
-/// What a registration should be.
+/// The desired registration.
 pub(super) struct Wanted<'p> {
     pub(super) service: Option<&'p ServiceName>,
     /// The CAs, PEM, where they are ours to keep.
@@ -28,7 +28,7 @@ pub(super) struct Wanted<'p> {
     pub(super) conditions: Option<Conditions<'p>>,
 }
 
-/// What the conditions should be.
+/// The desired conditions.
 pub(super) enum Conditions<'p> {
     /// They may hold back no question that one of these policies has.
     Fit(Vec<&'p Policy>),
@@ -74,7 +74,7 @@ fn replaced(conditions: &[MatchCondition]) -> Value {
     Value::Array(std::iter::once(json!({"$patch": "replace"})).chain(list).collect())
 }
 
-/// Whether the webhook trusts these CAs, and no others.
+/// True if the webhook trusts these CAs, and no others.
 fn is_trusted(webhook: &ValidatingWebhook, bundle: &str) -> bool {
     let present = webhook.client_config.ca_bundle.as_ref();
     present.is_some_and(|ByteString(present)| certificates(present) == certificates(bundle.as_bytes()))

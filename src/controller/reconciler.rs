@@ -30,7 +30,7 @@ use crate::{
 /// Gives the server a certificate to serve from now on. The error says why it cannot.
 pub(crate) type Serve = Box<dyn Fn(Arc<ServingCertificate>) -> Result<(), String> + Send>;
 
-/// What the reconciler needs of the server.
+/// The parts of the server that the reconciler uses.
 pub(crate) struct Server {
     /// The address at which the guard can be called.
     pub(crate) address: SocketAddr,
@@ -116,7 +116,7 @@ impl Reconciler {
     }
 }
 
-/// What has been observed, and those who are told what follows.
+/// The observed state, and the receivers of what follows from it.
 struct Running {
     observed: Observed,
     names: Option<Names>,

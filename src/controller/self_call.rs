@@ -55,7 +55,8 @@ pub(super) async fn call(
     }
 }
 
-/// Where a pod has no IPv6 the kernel still lets it listen on all addresses of both families, but has no `::1` to call.
+/// Connects. In a pod without IPv6 the kernel lets a process listen on the addresses of both families, but there is no
+/// `::1` to call.
 async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     match TcpStream::connect(address).await {
         Err(_) if address.ip() == Ipv6Addr::LOCALHOST => {

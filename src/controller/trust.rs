@@ -137,7 +137,7 @@ mod tests {
 
     const HOST: &str = "guard.ops.svc";
 
-    /// What `openssl req -x509 -addext subjectAltName=DNS:…` makes.
+    /// The certificate that `openssl req -x509 -addext subjectAltName=DNS:…` makes.
     fn by_openssl() -> CertificateParams {
         let mut params = CertificateParams::new(vec![HOST.to_owned()]).expect("a name");
         params.distinguished_name.push(DnType::CommonName, HOST);
@@ -149,7 +149,7 @@ mod tests {
         params.self_signed(&KeyPair::generate().expect("a key")).expect("a certificate").der().clone()
     }
 
-    /// What comes of a call where this one is served and those are trusted.
+    /// The outcome of a call if this certificate is served and those are trusted.
     fn outcome(
         served: &CertificateDer<'static>,
         trusted: &[&CertificateDer<'static>],

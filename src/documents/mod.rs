@@ -13,7 +13,7 @@ use crate::contents::{self, ContentsError};
 /// No object that etcd would store comes near this: what is larger is a mistake, like a device file.
 const MAX_BYTES: u64 = 64 << 20;
 
-/// Why a file holds no document that can be judged. Every message names the file, and the place in it.
+/// The reason why a file holds no document that can be judged. Every message names the file, and the place in it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DocumentError {
     #[error("{name}: {source}")]
@@ -29,7 +29,7 @@ pub(crate) enum DocumentError {
 /// One JSON or YAML document: a map, as JSON.
 #[derive(Debug)]
 pub(crate) struct Document {
-    /// What messages call it: the file's path.
+    /// The name in messages: the file's path.
     pub(crate) name: String,
     /// The document as JSON. What was JSON is as it was, to the byte, so that no number changes on the way.
     pub(crate) json: Box<RawValue>,
@@ -60,7 +60,7 @@ impl Document {
         }
     }
 
-    /// Which object the document is. What a Kubernetes object must have is asked for by name.
+    /// The identity of the object in the document. An error names the field that is missing.
     pub(crate) fn identity(&self) -> Result<Identity, DocumentError> {
         let head: Head = serde_json::from_str(self.json.get())
             .map_err(|source| DocumentError::Json { name: self.name.clone(), source })?;
@@ -89,7 +89,7 @@ impl Document {
     }
 }
 
-/// What messages call a file; `-` is standard input.
+/// The name of a file in messages; `-` is standard input.
 pub(crate) fn name(path: &Path) -> String {
     if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
 }
@@ -113,7 +113,7 @@ pub(crate) fn text<'b>(name: &str, bytes: &'b [u8]) -> Result<&'b str, DocumentE
     contents::text(bytes).map_err(|source| DocumentError::Contents { name: name.to_owned(), source })
 }
 
-/// What tells one object from another.
+/// The fields that tell one object from another.
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {
     pub(crate) api_version: String,
@@ -137,7 +137,7 @@ fn yaml(text: &str) -> Result<Value, String> {
     serde_saphyr::from_str_with_options(text, options).map_err(|error| told(&error))
 }
 
-/// What the YAML reader says, in words for people, and without the lines around the place.
+/// The YAML reader's message, without the lines around the position.
 pub(crate) fn told(error: &serde_saphyr::Error) -> String {
     error.render_with_options(serde_saphyr::render_options! {
         formatter: &UserMessageFormatter,

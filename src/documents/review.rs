@@ -56,7 +56,7 @@ struct UserInfo<'a> {
     groups: &'a [String],
 }
 
-/// Who asks, and for which subresource.
+/// The user who asks, and the subresource.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asker<'a> {
     /// Empty for the main resource.
@@ -65,7 +65,7 @@ pub(crate) struct Asker<'a> {
     pub(crate) groups: &'a [String],
 }
 
-/// Who does what to which object.
+/// The parts of the request in a review.
 #[derive(Debug)]
 pub(crate) struct Asked<'a, Old: ?Sized, New: ?Sized> {
     pub(crate) uid: &'a str,
@@ -146,7 +146,7 @@ pub(crate) fn resource_of(identity: &Identity) -> (&str, String) {
     (group_version(&identity.api_version).0, plural)
 }
 
-/// What a review is about, as kubectl names it: `pytorchjob.kubeflow.org/mnist`.
+/// The subject of a review, as kubectl names it: `pytorchjob.kubeflow.org/mnist`.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Subject {
     #[serde(default)]
@@ -167,7 +167,7 @@ struct Group {
 }
 
 impl Subject {
-    /// What the review says of it; nothing where it says nothing.
+    /// Reads the subject from a review; empty where the review does not name it.
     pub(crate) fn of(review: &str) -> Self {
         #[derive(Deserialize)]
         struct Saved {

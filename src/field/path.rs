@@ -26,7 +26,7 @@ pub(crate) enum Step<'a> {
 /// stranger made up need not be.
 const MAX_PATH: usize = 512;
 
-/// Where a value stands, from the object's root, written down step by step.
+/// The path of a value from the object's root, written step by step.
 #[derive(Debug, Default)]
 pub(crate) struct FieldPath {
     /// Complete up to [`MAX_PATH`] bytes; what is further than that is never told.
@@ -97,7 +97,7 @@ fn beginning(key: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(&key[..key.len().min(MAX_PATH + 4)])
 }
 
-/// Whether a key stands in a path as it is, behind a dot: `[A-Za-z_][A-Za-z0-9_-]*`.
+/// True if a key stands in a path as it is, behind a dot: `[A-Za-z_][A-Za-z0-9_-]*`.
 pub(super) fn is_identifier(key: &[u8]) -> bool {
     key.first().is_some_and(|first| first.is_ascii_alphabetic() || *first == b'_')
         && key.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))

@@ -57,7 +57,7 @@ impl Pattern {
         &self.tokens
     }
 
-    /// Whether the pattern is one path of map keys.
+    /// True if the pattern is one path of map keys.
     pub(crate) fn is_plain(&self) -> bool {
         self.tokens.iter().all(|token| matches!(token, PatternToken::Key(_)))
     }
@@ -67,18 +67,18 @@ impl Pattern {
         &self.written
     }
 
-    /// How exactly the pattern names a field: first by its depth, then by how few of its tokens are `*`.
+    /// The specificity of the pattern: first its depth, then the number of its tokens that are no `*`.
     pub(crate) fn specificity(&self) -> (usize, usize) {
         (self.tokens.len(), self.tokens.iter().filter(|&token| *token != PatternToken::Any).count())
     }
 
-    /// Whether some path is at or below both.
+    /// True if some path is at or below both.
     pub(crate) fn overlaps(&self, other: &Self) -> bool {
         let tokens = self.tokens.iter().zip(&other.tokens);
         tokens.into_iter().all(|(one, other)| one == other || [one, other].contains(&&PatternToken::Any))
     }
 
-    /// Whether every path that `other` covers is covered by this pattern too.
+    /// True if every path that `other` covers is covered by this pattern too.
     pub(crate) fn covers(&self, other: &Self) -> bool {
         self.tokens.len() <= other.tokens.len()
             && self.tokens.iter().zip(&other.tokens).all(|(one, other)| *one == PatternToken::Any || one == other)

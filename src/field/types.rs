@@ -55,7 +55,7 @@ struct Roots {
 struct Table {
     /// The fields of each struct, sorted by name.
     structs: Vec<Vec<(Box<str>, Type)>>,
-    /// What pointers, lists and maps are of.
+    /// The types that pointers, lists and maps hold.
     parts: Vec<Type>,
     kinds: Vec<(String, Type)>,
     /// A kind of which only its metadata is known.
@@ -177,7 +177,7 @@ impl Type {
         }
     }
 
-    /// What a pointer points to; any other type is itself.
+    /// The type that a pointer points to; any other type is itself.
     pub(crate) fn pointee(self) -> Self {
         match self {
             Self::Pointer(id) => TABLE.part(id).pointee(),

@@ -3,7 +3,7 @@
 use super::{Condition, Exemption, Policy, Precedence, precedence::Effect};
 use crate::field::Pattern;
 
-/// Who updates what.
+/// The attributes of an update that conditions look at.
 pub(crate) trait Attributes {
     /// The user's name.
     fn user(&self) -> &str;

@@ -1,10 +1,10 @@
-//! Why a policy file is invalid.
+//! The errors of an invalid policy file.
 
 use std::fmt::{self, Display};
 
 use crate::yaml::Diagnostic;
 
-/// Why a policy is refused: everything that is wrong with it, in the order of its text.
+/// The errors of an invalid policy, in the order of its text.
 ///
 /// As text it is one line, for logs: the first of them, and how many more there are.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

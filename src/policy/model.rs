@@ -2,7 +2,7 @@
 
 use crate::field::{Pattern, Type};
 
-/// What may change in an update, and what becomes of an update that changes more.
+/// An update policy: the fields that may change in an update, and the verdict on an update that changes others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     pub(crate) name: String,
@@ -24,7 +24,7 @@ pub(crate) struct Resource {
     pub(crate) resource: String,
 }
 
-/// When two values count as the same.
+/// The equality of two values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub(crate) enum Equality {
     /// As Kubernetes has it: `null` and an empty list are absent, numbers and quantities compare by value.

@@ -1,11 +1,11 @@
-//! Which rule of a policy decides about a field: the most specific one, and between equals the immutable one.
+//! The rule of a policy that decides about a field: the most specific one, and between equals the immutable one.
 //!
 //! The rules are followed from an object's root downward, one step at a time: at each place only those are left that
 //! can still say something there or further down.
 
 use crate::field::{Pattern, PatternToken, Step};
 
-/// What a rule says of a field and of all that is below it.
+/// The effect of a rule on a field and on everything below it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Effect {
     Mutable,
@@ -14,7 +14,7 @@ pub(crate) enum Effect {
     ServerManaged,
 }
 
-/// How exactly a rule names its field, then what it says: the greatest one decides.
+/// The rank of a rule: its specificity, then its effect. The greatest decides.
 type Weight = ((usize, usize), Effect);
 
 /// A rule for some field below the place at hand.

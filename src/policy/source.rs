@@ -1,4 +1,4 @@
-//! Where a policy comes from, `NAME|FILE`: for the command line, for suites, and for a server that reads it again.
+//! The source of a policy, `NAME|FILE`: for the command line, for suites, and for a server that reads it again.
 
 use std::{
     borrow::Cow,
@@ -12,7 +12,7 @@ use crate::contents::{self, ContentsError};
 /// No policy that people read comes near this: what is larger is a mistake, like a device file.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// Why a name or a file is no policy that can be used. Every message names it.
+/// The reason why a name or a file is no policy that can be used. Every message names it.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// There is neither.
@@ -21,9 +21,9 @@ pub enum SourceError {
         built_in = Policy::builtin_names().collect::<Vec<_>>().join(", ")
     )]
     Nothing {
-        /// What was looked for.
+        /// The name that was looked up.
         name: String,
-        /// Why there is no such file.
+        /// The reason why there is no such file.
         source: io::Error,
     },
     /// The file holds no text.
@@ -31,7 +31,7 @@ pub enum SourceError {
     Contents {
         /// The file.
         file: PathBuf,
-        /// Why.
+        /// The cause.
         source: ContentsError,
     },
     /// The text is no policy.
@@ -39,7 +39,7 @@ pub enum SourceError {
     Policy {
         /// The built-in policy's name, or the file's.
         name: String,
-        /// What is wrong with it, and where.
+        /// The problem and its position.
         source: PolicyError,
     },
 }
@@ -55,7 +55,7 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// What tells it from others: a file's one true path, or a built-in policy's name, which is no such path.
+    /// The identity of the source: a file's canonical path, or a built-in policy's name, which is no such path.
     pub(crate) fn id(&self) -> PathBuf {
         let Some(file) = &self.file else { return PathBuf::from(&self.name) };
         file.canonicalize().unwrap_or_else(|_| file.clone())
@@ -95,7 +95,7 @@ impl SourceError {
     }
 }
 
-/// What a policy file holds.
+/// Reads a policy file.
 pub(crate) fn read(file: &Path) -> Result<Vec<u8>, SourceError> {
     contents::of_file(file, MAX_BYTES).map_err(|source| SourceError::Contents { file: file.to_owned(), source })
 }

@@ -20,7 +20,7 @@ pub(super) enum Expression {
     Not(Box<Expression>),
     /// True where just one is.
     Differ(Box<[Expression; 2]>),
-    /// Whether the body holds for each key of a map.
+    /// True if the body holds for each key of a map.
     EachKey {
         map: String,
         key: String,

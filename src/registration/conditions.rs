@@ -13,7 +13,7 @@ use crate::{
     policy::{Condition, Exemption, Policy},
 };
 
-/// Which part of a job is updated.
+/// The part of a job that is updated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     /// The job itself.
@@ -30,8 +30,8 @@ const MAX_CONDITIONS: usize = 64;
 /// The longest expression that an API server compiles, in characters.
 pub(super) const MAX_EXPRESSION: usize = 100_000;
 
-/// When the guard is asked about an update of that part: where all of these hold. With none it is asked about all, and so
-/// it is where a policy has more fields than an API server would compile a condition of.
+/// The conditions under which the API server calls the guard about an update of that part: all of them hold. Without any it
+/// calls about every update, as where a policy has more fields than an API server would compile a condition of.
 ///
 /// Their evaluation never ends in an error, whatever the objects hold: where a map has too many keys to be walked within
 /// the API server's limits, they hold.
@@ -79,7 +79,7 @@ pub(super) struct Allowed<'p> {
     pub(super) nested_bound: Option<u64>,
 }
 
-/// What the expressions are for.
+/// The purpose of the expressions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// To ask the guard about the rest. What people have to read is kept short: an exemption with `*` in its fields is left

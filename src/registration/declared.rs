@@ -1,10 +1,11 @@
-//! What an admin leaves out of a registration on purpose: what is declared is printed by `registration`, and is no drift.
+//! The updates that an admin leaves out of a registration on purpose. `registration` prints what is declared, and it is no
+//! drift.
 
 use std::collections::BTreeSet;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 
-/// What a registration may leave out.
+/// The updates that a registration may leave out.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Declared {
     /// The `namespaceSelector`; none selects all.

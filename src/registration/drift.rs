@@ -85,7 +85,7 @@ pub(crate) fn drift(
     drift
 }
 
-/// Which updates of that part of the resource the webhook leaves out, though its rules list it.
+/// The updates of that part of the resource that the webhook leaves out, although its rules list it.
 fn gaps(webhook: &ValidatingWebhook, resource: &Resource, part: Part, declared: &Declared) -> Vec<String> {
     let (of, what) = (&webhook.name, name(resource, part));
     let is_exact = webhook.match_policy.as_deref() == Some("Exact");
@@ -162,7 +162,7 @@ pub(crate) fn exact(webhook: &ValidatingWebhook, policy: &Policy) -> Option<Vec<
     (!is_exact).then_some(own)
 }
 
-/// Whether the webhook is about anything that the policy is about: in a configuration of several, some may be others'.
+/// True if the webhook is about anything that the policy is about: in a configuration of several, some may be others'.
 fn is_asked(webhook: &ValidatingWebhook, policy: &Policy) -> bool {
     policy.resources.iter().any(|resource| PARTS.iter().any(|part| covers(webhook, resource, *part)))
 }

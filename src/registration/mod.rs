@@ -1,5 +1,5 @@
-//! What follows from a policy for the API server: the registration of the webhook, with the conditions under which it
-//! is asked at all, and the nearest policy for clusters that cannot run a webhook.
+//! The objects that follow from a policy for the API server: the registration of the webhook, with the conditions under
+//! which it is asked at all, and the nearest policy for clusters that cannot run a webhook.
 //!
 //! ```text
 //!              ┌─ unchanged ─────────────┐

@@ -15,7 +15,7 @@ use crate::{
     policy::{Effect, Equality, Precedence, Resource},
 };
 
-/// Whether changes at a field and below it are allowed.
+/// The changes that are allowed at a field and below it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Freedom {
     /// All of them.
@@ -147,7 +147,7 @@ impl<'p> Place<'p> {
         }
     }
 
-    /// Whether a map here that has nothing in it is as good as none, whatever then is put into it.
+    /// True if an empty map here equals an absent one, whatever is then put into it.
     fn is_absent_when_empty(&self) -> bool {
         let is_so = |resource: &Resource| {
             let root = Type::of(&resource.group, &resource.resource, "");

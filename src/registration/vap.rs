@@ -97,7 +97,7 @@ pub fn admission_policy(policy: &Policy) -> Option<(ValidatingAdmissionPolicy, V
     Some((policy_object, binding))
 }
 
-/// How many of the variables are no way for an update to be allowed.
+/// The number of variables that are no way for an update to be allowed.
 const CIRCUMSTANCES: usize = 2;
 
 /// A variable for each way: each is evaluated with a limit of its own for its cost, and only if none before it holds.

@@ -16,23 +16,23 @@ use super::{
 };
 use crate::policy::{Policy, Resource};
 
-/// How long the API server waits for an answer, in seconds; the guard takes microseconds.
+/// The API server's timeout, in seconds; the guard takes microseconds.
 const TIMEOUT_SECONDS: i32 = 5;
 
-/// How the guard is made known to the API server.
+/// The registration of the guard with the API server.
 #[derive(Debug, Clone)]
 pub struct Registration {
     /// The configuration's name.
     pub name: String,
-    /// Where the guard is.
+    /// The guard's address.
     pub address: Address,
     /// The CAs of the guard's certificate, PEM; the API server's own where there are none.
     pub ca_bundle: Option<Vec<u8>>,
-    /// Whether the guard is asked about every update, and not only about those that change more than mutable fields.
+    /// True if the guard is asked about every update, and not only about those that change more than mutable fields.
     pub always_ask: bool,
 }
 
-/// Where an API server finds the guard.
+/// The address at which an API server calls the guard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
     /// A Service in the cluster.

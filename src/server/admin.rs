@@ -30,7 +30,7 @@ use super::{
 };
 
 const CONNECTIONS: usize = 64;
-/// How long a request's headers may take, and then how long its answer.
+/// The deadline of a request's headers, and then of its answer.
 const DEADLINE: Duration = Duration::from_secs(1);
 const BUFFER: usize = 16 << 10;
 const OPENMETRICS: HeaderValue = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");

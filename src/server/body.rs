@@ -30,7 +30,7 @@ const SMALL_SHARE: usize = 8;
 /// A fresh buffer of a megabyte is 256 page faults, a tenth of all the time such a review takes.
 const SPARES: usize = 4;
 const SPARE_BYTES: usize = 2 << 20;
-/// How long they are kept while nobody needs them.
+/// The time for which unused buffers are kept.
 const SPARE_TIME: Duration = Duration::from_secs(5);
 
 /// The budget of all bodies, and buffers that large bodies leave to those after them.
@@ -67,7 +67,7 @@ pub(super) struct Buffer {
     is_complete: bool,
 }
 
-/// Why a body was not read to its end.
+/// The reason why a body was not read to its end.
 #[derive(Debug)]
 pub(super) enum BodyError {
     /// It is over the limit.

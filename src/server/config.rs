@@ -1,4 +1,4 @@
-//! What a server is built from.
+//! The configuration of a server.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -10,25 +10,25 @@ use crate::{
 /// Everything a server needs to know.
 #[derive(Debug)]
 pub struct Config {
-    /// Where the webhook listens.
+    /// The address of the webhook's listener.
     pub listen: SocketAddr,
-    /// Where probes and metrics are served over plain HTTP.
+    /// The address of probes and metrics, over plain HTTP.
     pub admin_listen: SocketAddr,
     /// The certificate, its key, and whom to let in.
     pub tls: TlsSource,
-    /// What may change.
+    /// The source of the policy.
     pub policy: PolicySource,
     /// The limits of what is held at once.
     pub limits: Limits,
-    /// How long a peer is waited for.
+    /// The deadlines of peers.
     pub deadlines: Deadlines,
-    /// How long to go on serving once asked to stop.
+    /// The time to keep serving after the signal to stop.
     pub shutdown_delay: Duration,
-    /// How long what is in flight may take once the listener is closed.
+    /// The deadline of requests in flight, once the listener is closed.
     pub drain_timeout: Duration,
 }
 
-/// Where the policy comes from.
+/// The source of the policy.
 #[derive(Debug, Clone)]
 pub enum PolicySource {
     /// One that stays.
@@ -37,7 +37,7 @@ pub enum PolicySource {
     File(PathBuf),
 }
 
-/// Where the certificate comes from, and with it what the guard reconciles in the cluster.
+/// The source of the certificate, and what the guard reconciles in the cluster.
 #[derive(Debug, Clone)]
 pub enum TlsSource {
     /// Files.

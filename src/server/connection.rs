@@ -34,21 +34,22 @@ const HTTP2_CONNECTION_WINDOW: u32 = 1 << 20;
 const HTTP2_FRAME: u32 = 16 << 10;
 /// An API server sends a few hundred bytes. A header block that goes on in more CONTINUATION frames than this takes ends the connection.
 const HTTP2_HEADERS: u32 = 16 << 10;
-/// What HPACK may keep for the connection's life: the protocol's default, which clients count on before they have read our settings.
+/// The most that HPACK keeps for the connection's life: the protocol's default, which clients count on before they have
+/// read our settings.
 const HTTP2_HEADER_TABLE: u32 = 4 << 10;
 /// Streams that the peer reset before they were begun (rapid reset). More of them end the connection.
 const HTTP2_RESETS_BY_PEER: usize = 20;
 /// Streams that we reset because the peer broke the protocol. More of them end the connection. One that is refused for being one too
 /// many is not among them.
 const HTTP2_RESETS_BY_US: usize = 128;
-/// What is buffered of one answer before the peer lets it be sent. A denial has some kilobytes.
+/// The most that is buffered of one answer until the peer accepts it. A denial has some kilobytes.
 const HTTP2_SEND_BUFFER: usize = 64 << 10;
 /// An HTTP/2 peer that is gone does not answer a ping.
 const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(30);
 const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a peer has to close its side once ours is closed.
+/// The time for a peer to close its side once ours is closed.
 const LINGER: Duration = Duration::from_secs(1);
-/// How much of a body that nobody wants is thrown away, so that its sender gets to read why.
+/// The most of an unwanted body that is read and discarded, so that its sender reads the response.
 const LINGER_BYTES: u64 = 128 << 20;
 
 const PLAIN_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\n\

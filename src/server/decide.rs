@@ -12,7 +12,7 @@ use super::{
 };
 use crate::admission::{self, NotAReview};
 
-/// Why a complete review was not decided.
+/// The reason why a complete review was not decided.
 pub(super) enum Undecided {
     /// The body is not an AdmissionReview.
     NotAReview(NotAReview),

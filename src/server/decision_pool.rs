@@ -13,7 +13,7 @@ use super::config::Limits;
 /// The share of [`Limits::buffered_bytes`] that is decided at a time, as a divisor: a decision takes several times its body
 /// (`tests/bounds.rs` measures it).
 const DECIDED_SHARE: usize = 4;
-/// What a permit for bytes stands for: a semaphore counts in 32 bits.
+/// The bytes of one permit: a semaphore counts in 32 bits.
 const UNIT: usize = 1 << 10;
 
 /// Permits to decide large reviews.

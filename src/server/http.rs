@@ -30,7 +30,7 @@ pub(super) const CLOSE: HeaderValue = HeaderValue::from_static("close");
 /// A reason that quotes what came in goes no further than this.
 const REASON_BYTES: usize = 512;
 
-/// Why a request got no review back. Its text is the response's one line.
+/// The reason why a request got no review back. Its text is the response's one line.
 #[derive(Debug, thiserror::Error)]
 enum HttpError {
     #[error("there is nothing here; reviews go to {PATH}")]
@@ -163,7 +163,7 @@ async fn review(
     })
 }
 
-/// Whether the body is declared as JSON; parameters such as a charset make no difference.
+/// True if the body is declared as JSON; parameters such as a charset make no difference.
 fn is_json(headers: &HeaderMap) -> bool {
     headers
         .get(CONTENT_TYPE)

@@ -126,7 +126,7 @@ pub(super) fn has_no_more_files(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
 }
 
-/// How long to wait after failures in a row.
+/// The pauses after failures in a row.
 #[derive(Default)]
 pub(super) struct Pauses {
     next: Option<Duration>,

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::certificates::{OwnClient, ServingCertificate};
 
-/// What TLS is set up from.
+/// The parts that TLS is set up from.
 pub(super) struct ManagedTls {
     state: Arc<State>,
     /// The CAs of the clients. None lets in every client.

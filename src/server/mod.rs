@@ -59,7 +59,7 @@ use state::State;
 use tls::ClientCa;
 pub use tls::TlsError;
 
-/// Why the server could not start; the message names the flag or the file to mend.
+/// The reason why the server could not start; the message names the flag or the file to mend.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// TLS cannot be set up.
@@ -78,7 +78,7 @@ pub enum ServerError {
         flag: &'static str,
         /// The address.
         address: SocketAddr,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// The budget is smaller than what it is for.
@@ -94,7 +94,7 @@ pub enum ServerError {
     Broke {
         /// The part.
         part: &'static str,
-        /// Why.
+        /// The cause.
         source: JoinError,
     },
 }
@@ -121,7 +121,7 @@ enum IdentitySource {
     Managed(Option<(ClientCaReloader, watch::Receiver<ClientCa>)>),
 }
 
-/// How a server ended.
+/// The end of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
     /// It was asked to stop and took its time.
@@ -307,7 +307,7 @@ fn spawn(part: Option<impl Future<Output = ()> + Send + 'static>) -> JoinHandle<
     })
 }
 
-/// Where this machine itself reaches a server that listens there.
+/// The address at which this machine reaches a server that listens there.
 #[must_use]
 pub fn reachable(address: SocketAddr) -> SocketAddr {
     match address.ip() {

@@ -7,7 +7,7 @@ use tokio::{
     sync::watch,
 };
 
-/// How far along the server is.
+/// The phase of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Phase {
     /// All is well.

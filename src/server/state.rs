@@ -1,4 +1,4 @@
-//! What all connections share.
+//! The state that all connections share.
 
 use std::sync::{
     Arc,
@@ -21,7 +21,7 @@ use crate::{controller::Status, policy::Policy};
 
 const FAREWELLS: usize = 64;
 
-/// What all connections share.
+/// The state that all connections share.
 pub(super) struct State {
     pub(super) limits: Limits,
     pub(super) deadlines: Deadlines,
@@ -39,7 +39,7 @@ pub(super) struct State {
     /// None until there is a certificate that callers can trust.
     tls: watch::Sender<Option<Arc<ServerConfig>>>,
     policy: watch::Sender<Arc<Policy>>,
-    /// Why the policy file on disk cannot be used.
+    /// The reason why the policy file on disk cannot be used.
     policy_problem: watch::Sender<Option<String>>,
     status: watch::Receiver<Arc<Status>>,
 }
@@ -103,7 +103,7 @@ impl State {
         self.policy.send_replace(Arc::new(policy));
     }
 
-    /// Why the policy file on disk cannot be used, while the policy before it stays in effect.
+    /// The reason why the policy file on disk cannot be used, while the policy before it stays in effect.
     pub(super) fn policy_problem(&self) -> Option<String> {
         self.policy_problem.borrow().clone()
     }

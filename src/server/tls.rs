@@ -22,7 +22,7 @@ use crate::{
 /// No honest certificate, key or CA bundle is larger; a device or a log named by mistake is.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// Why TLS cannot be set up; the message names the file to mend.
+/// The reason why TLS cannot be set up; the message names the file to mend.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file could not be read.
@@ -30,7 +30,7 @@ pub enum TlsError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: ContentsError,
     },
     /// The certificate or its chain cannot be used.
@@ -38,7 +38,7 @@ pub enum TlsError {
     Certificate {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         source: ValidityError,
     },
     /// There is no private key that can be used.
@@ -46,7 +46,7 @@ pub enum TlsError {
     Key {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
     /// The certificate and the key are not a pair.
@@ -62,13 +62,13 @@ pub enum TlsError {
     ClientCa {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
     /// A certificate that the guard signed cannot be used.
     #[error("the signed certificate cannot be used: {problem}")]
     Managed {
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
     /// rustls refuses the whole.
@@ -84,7 +84,7 @@ pub(super) struct Material {
     client_ca: Option<Vec<u8>>,
 }
 
-/// What serves: made from one state of the files.
+/// The certificate and key to serve, from one state of the files.
 pub(super) struct Identity {
     pub(super) config: Arc<ServerConfig>,
     pub(super) validity: Validity,
@@ -153,7 +153,7 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     contents::of_file(path, MAX_FILE_BYTES).map_err(|source| TlsError::Read { path: path.to_owned(), source })
 }
 
-/// What is wrong with a key, in words that say what to do.
+/// The problem of a key, and what to do.
 fn key_problem(pem: &[u8], error: &rustls::pki_types::pem::Error) -> String {
     let text = String::from_utf8_lossy(pem);
     if text.contains("BEGIN ENCRYPTED PRIVATE KEY") || text.contains("Proc-Type: 4,ENCRYPTED") {

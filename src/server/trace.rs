@@ -1,4 +1,4 @@
-//! Which call of the API server a log line belongs to: the `traceparent` header of W3C Trace Context.
+//! The call of the API server that a log line belongs to: the `traceparent` header of W3C Trace Context.
 //!
 //! The guard makes no spans of its own. It writes down what it was sent, so that a denial can be found from a trace and a
 //! trace from a denial. What does not follow the specification counts as not sent: a wrong id is worse than none.

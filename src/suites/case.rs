@@ -24,7 +24,7 @@ pub struct Case {
     pub name: String,
     /// Line and column of the case in its file.
     pub at: Option<(u64, u64)>,
-    /// What should come of it.
+    /// The expected outcome.
     pub expected: Expectation,
     /// The fields that should be violated, sorted.
     pub fields: Vec<String>,
@@ -36,7 +36,7 @@ pub struct Case {
     pub(super) groups: Vec<String>,
 }
 
-/// What makes the new object of the old one.
+/// The change that makes the new object from the old one.
 #[derive(Debug)]
 pub(super) enum Edit {
     /// RFC 7396.
@@ -61,7 +61,7 @@ pub(super) struct Base {
     resource: String,
 }
 
-/// Why there is no review of a case.
+/// The reason why there is no review of a case.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CaseError {
     #[error("jsonPatch: {} of {path}: {kind}", ordinal(*operation))]
@@ -188,7 +188,7 @@ impl Case {
         })
     }
 
-    /// Whether the review of the case can fail: only then is it made once more while the suite is loaded.
+    /// True if the review of the case can fail: only then is it made once more while the suite is loaded.
     pub(super) fn can_fail(&self) -> bool {
         matches!(self.edit, Edit::JsonPatch(_)) || self.subresource == "scale"
     }

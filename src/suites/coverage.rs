@@ -1,4 +1,4 @@
-//! Which parts of a policy the cases exercise, and in both directions.
+//! The parts of a policy that the cases exercise, in both directions.
 //!
 //! It is asked by changing the policy and judging the cases again, so that the answer is exact:
 //!
@@ -22,16 +22,16 @@ use crate::{
     policy::{Exemption, Policy},
 };
 
-/// What the cases exercise of one policy.
+/// The coverage of one policy.
 #[derive(Debug)]
 pub struct Coverage {
-    /// What the suites call the policy.
+    /// The policy's name in the suites.
     pub policy_name: String,
-    /// How many parts it has.
+    /// The number of its parts.
     pub parts: usize,
-    /// How many of them are exercised both ways.
+    /// The number of parts that are exercised both ways.
     pub exercised: usize,
-    /// What is not exercised, in the order of the policy.
+    /// The parts that are not exercised, in the order of the policy.
     pub gaps: Vec<Gap>,
 }
 
@@ -40,7 +40,7 @@ pub struct Coverage {
 pub struct Gap {
     /// Its field, or what else the policy calls it.
     pub part: String,
-    /// What no case does.
+    /// The case that is missing.
     pub missing: String,
 }
 
@@ -57,7 +57,7 @@ struct Mutant {
     part: usize,
     policy: Policy,
     missing: String,
-    /// Whether some case fails under it.
+    /// True if some case fails under it.
     noticed: bool,
 }
 
@@ -229,8 +229,8 @@ impl Mutants {
     }
 }
 
-/// Whether anybody may change something in `parent` that is not in `field`: else it makes no difference which of the two
-/// is immutable.
+/// True if anybody may change something in `parent` that is not in `field`: else it makes no difference which of the two is
+/// immutable.
 fn may_change_beside(policy: &Policy, field: &Pattern, parent: &Pattern) -> bool {
     let exempt = policy.exemptions.iter().filter(|exemption| exemption.subresources.is_empty());
     let exempt = exempt.flat_map(|exemption| &exemption.fields);

@@ -47,12 +47,12 @@ pub(super) struct CaseFile {
     pub(super) fields: Option<Spanned<Vec<Spanned<String>>>>,
 }
 
-/// How alike two words are that one is a slip of the other.
+/// The similarity of two words from which one is taken for a typing error of the other.
 const ALIKE: f64 = 0.8;
 /// The group of all our kinds.
 const GROUP: &str = "pytorchjob-guard/";
 
-/// What tells a suite from other documents.
+/// The fields that tell a suite from other documents.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Head {
@@ -61,7 +61,7 @@ struct Head {
 }
 
 impl Head {
-    /// Whether the document is meant as a suite of ours.
+    /// True if the document is meant as a suite of ours.
     fn is_ours(&self) -> bool {
         let text = |value: &Option<Value>| value.as_ref().map(|value| value.as_str().unwrap_or_default().to_owned());
         let (api_version, kind) = (text(&self.api_version), text(&self.kind));
@@ -150,7 +150,7 @@ fn yaml<T: DeserializeOwned>(text: &str) -> Result<T, serde_saphyr::Error> {
     serde_saphyr::from_str_with_options(text, options)
 }
 
-/// Whether the bytes speak of a kind of ours, in UTF-16 too, which is then told to be no UTF-8.
+/// True if the bytes speak of a kind of ours, in UTF-16 too, which is then told to be no UTF-8.
 fn mentions_kind(bytes: &[u8]) -> bool {
     let plain: Vec<u8>;
     let bytes = if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
@@ -162,7 +162,7 @@ fn mentions_kind(bytes: &[u8]) -> bool {
     [KIND, GROUP].iter().any(|word| bytes.windows(word.len()).any(|window| window == word.as_bytes()))
 }
 
-/// Whether a text that cannot be read says that it is a suite.
+/// True if a text that cannot be read says that it is a suite.
 fn is_meant_as_suite(text: &str) -> bool {
     let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
     text.lines().filter(|line| !line.trim_start().starts_with('#')).any(|line| {

@@ -12,7 +12,7 @@ use super::{file, load::Suite, problem::Problem};
 /// Folders with other people's files.
 const PASSED_OVER: [&str; 2] = ["target", "node_modules"];
 
-/// What was found: every suite that can be run, and what is wrong with the others.
+/// The suites that can be run, and the problems of the others.
 #[derive(Debug, Default)]
 pub struct Found {
     /// In the order of the paths, and in a folder by name.
@@ -39,7 +39,7 @@ pub fn find(paths: &[PathBuf]) -> Found {
 #[derive(Default)]
 struct Search {
     found: Found,
-    /// What was seen already, by its real path: links may lead in a circle.
+    /// The files seen already, by their canonical paths: links may lead in a circle.
     seen: HashSet<PathBuf>,
 }
 
@@ -55,7 +55,7 @@ impl Search {
         }
     }
 
-    /// What a folder holds, sorted; nothing where it was seen before.
+    /// The entries of a folder, sorted; none if it was read before.
     fn entries(&mut self, path: &Path) -> io::Result<Vec<PathBuf>> {
         if !self.seen.insert(path.canonicalize()?) {
             return Ok(Vec::new());

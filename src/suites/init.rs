@@ -9,7 +9,7 @@ use std::{
 const FILES: [(&str, &str); 2] =
     [("policy-test.yaml", include_str!("init/policy-test.yaml")), ("job.yaml", include_str!("init/job.yaml"))];
 
-/// Why no first suite could be written.
+/// The reason why no first suite could be written.
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
     /// A file is there already.
@@ -20,7 +20,7 @@ pub enum InitError {
     Write {
         /// The file or folder.
         name: String,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
 }

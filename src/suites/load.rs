@@ -142,7 +142,7 @@ impl Loader<'_> {
         self.taken(written.referenced, base)
     }
 
-    /// What stands behind a key that takes an object, or the path of a file with one.
+    /// Reads the value of a key that takes an object, or the path of a file with one.
     fn document(&mut self, key: &str, written: &Spanned<Value>) -> Option<Document> {
         let document = match &written.value {
             Value::String(file) if !file.is_empty() => {
@@ -199,7 +199,7 @@ impl Loader<'_> {
         })
     }
 
-    /// Which keys go together.
+    /// Checks that the keys of a case go together.
     fn check_keys(&mut self, written: &CaseFile, at: Location) {
         let edits: Vec<_> = [
             ("patch", written.patch.as_ref().map(|patch| patch.referenced)),

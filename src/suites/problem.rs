@@ -1,4 +1,4 @@
-//! What is wrong with a suite, and where.
+//! The problems of a suite, and their positions.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde_saphyr::Location;
 use super::report::visible;
 use crate::documents::told;
 
-/// Why a suite, or a file it names, cannot be used. It holds no value of an object.
+/// The reason why a suite, or a file it names, cannot be used. It holds no value of an object.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {}{}", visible(file), Place(*at), visible(message))]
 pub struct Problem {
@@ -15,7 +15,7 @@ pub struct Problem {
     pub file: String,
     /// Line and column, from 1.
     pub at: Option<(u64, u64)>,
-    /// What is wrong, and what to write instead.
+    /// The problem, and what to write instead.
     pub message: String,
 }
 
@@ -42,7 +42,7 @@ impl Problem {
         Self { file: file.to_owned(), at: place(at), message: message.into() }
     }
 
-    /// What the YAML reader says.
+    /// The problem that the YAML reader reports.
     pub(super) fn yaml(file: &str, error: &serde_saphyr::Error) -> Self {
         let text = told(error);
         let text = text.lines().next().unwrap_or_default();

@@ -15,7 +15,7 @@ use crate::{
     policy::{Policy, ValidationAction},
 };
 
-/// Which cases are run.
+/// The selection of cases.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Selection<'a> {
     /// Only those with this text in `SUITE :: CASE`.
@@ -25,31 +25,31 @@ pub struct Selection<'a> {
 }
 
 impl Selection<'_> {
-    /// Whether this case is among them.
+    /// True if this case is among them.
     #[must_use]
     pub fn selects(&self, suite: &Suite, case: &Case) -> bool {
         self.filter.is_none_or(|text| full_name(suite, case).contains(text))
     }
 }
 
-/// What a case is called among those of all suites.
+/// The name of a case among those of all suites.
 #[must_use]
 pub(super) fn full_name(suite: &Suite, case: &Case) -> String {
     format!("{} :: {}", suite.name, case.name)
 }
 
-/// What became of the suites.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Run<'s> {
     /// The suites with a case that was selected.
     pub suites: Vec<SuiteReport<'s>>,
-    /// What is wrong with the suites that are not among them.
+    /// The problems of the suites that were not run.
     pub problems: Vec<Problem>,
-    /// How long it took.
+    /// The duration of the run.
     pub elapsed: Duration,
 }
 
-/// What became of a suite.
+/// The result of a suite.
 #[derive(Debug)]
 pub struct SuiteReport<'s> {
     /// The suite.
@@ -58,29 +58,29 @@ pub struct SuiteReport<'s> {
     pub cases: Vec<CaseReport<'s>>,
 }
 
-/// What became of a case.
+/// The result of a case.
 #[derive(Debug)]
 pub struct CaseReport<'s> {
     /// The case.
     pub case: &'s Case,
-    /// What it came to; nothing where an earlier failure ended the run.
+    /// The actual outcome; none if an earlier failure ended the run.
     pub actual: Option<Actual>,
 }
 
-/// What the policy says of a case.
+/// The policy's verdict on a case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actual {
-    /// What became of the request.
+    /// The verdict on the request.
     pub verdict: Expectation,
     /// The fields that are violated, sorted.
     pub fields: Vec<String>,
-    /// Why the policy has nothing to say, or what is bad about the request.
+    /// The reason why the policy does not apply or the request is bad.
     pub detail: Option<String>,
-    /// Whether the policy lists the resource.
+    /// True if the policy lists the resource.
     pub applicable: bool,
 }
 
-/// How many cases went which way.
+/// The numbers of cases by their results.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     pub(super) passed: usize,
@@ -89,13 +89,13 @@ pub(super) struct Counts {
 }
 
 impl CaseReport<'_> {
-    /// Whether the case came to what it expects.
+    /// True if the case came to what it expects.
     #[must_use]
     pub fn passed(&self) -> bool {
         self.actual.as_ref().is_some_and(|actual| actual.is(self.case))
     }
 
-    /// Whether the case came to something else.
+    /// True if the case came to something else.
     #[must_use]
     pub fn failed(&self) -> bool {
         self.actual.as_ref().is_some_and(|actual| !actual.is(self.case))
@@ -109,7 +109,7 @@ impl SuiteReport<'_> {
         Counts { passed, failed, not_run: self.cases.len() - passed - failed }
     }
 
-    /// Whether every case of the suite was run, and the policy was about none of them. They would pass under any policy.
+    /// True if every case of the suite was run, and the policy was about none of them. They would pass under any policy.
     fn is_about_nothing(&self) -> bool {
         self.cases.len() == self.suite.cases.len()
             && self.cases.iter().all(|case| case.actual.as_ref().is_some_and(|actual| !actual.applicable))
@@ -150,13 +150,13 @@ impl<'s> Run<'s> {
         run
     }
 
-    /// Whether some case failed.
+    /// True if some case failed.
     #[must_use]
     pub fn failed(&self) -> bool {
         self.suites.iter().any(|suite| suite.counts().failed > 0)
     }
 
-    /// Whether every case that was selected was run.
+    /// True if every case that was selected was run.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.suites.iter().all(|suite| suite.counts().not_run == 0)
@@ -172,7 +172,7 @@ impl<'s> Run<'s> {
         all
     }
 
-    /// How many files are bad.
+    /// The number of bad files.
     pub(super) fn bad_files(&self) -> usize {
         let mut files: Vec<_> = self.problems.iter().map(|problem| &problem.file).collect();
         files.sort();
@@ -182,13 +182,13 @@ impl<'s> Run<'s> {
 }
 
 impl Actual {
-    /// What the suite's policy says of a case.
+    /// Judges a case by the suite's policy.
     pub(super) fn of(suite: &Suite, case: &Case) -> Result<Self, CaseError> {
         let review = case.review(suite.base.as_ref(), &suite.policy)?;
         Ok(Self::judged(&review, &suite.policy))
     }
 
-    /// What a policy says of a review: the way of the webhook.
+    /// Judges a review by a policy, as the webhook does.
     pub(super) fn judged(review: &str, policy: &Policy) -> Self {
         let plain = |verdict| Self { verdict, fields: Vec::new(), detail: None, applicable: true };
         let answer = match admission::answer(review.as_bytes(), policy) {
@@ -221,7 +221,7 @@ impl Actual {
         }
     }
 
-    /// Whether it is what the case expects.
+    /// True if it is what the case expects.
     pub(super) fn is(&self, case: &Case) -> bool {
         self.verdict == case.expected && self.fields == case.fields
     }

@@ -30,13 +30,13 @@ impl Expectation {
         }
     }
 
-    /// Whether it comes with fields.
+    /// True if it comes with fields.
     pub(super) fn has_fields(self) -> bool {
         matches!(self, Self::Denied | Self::Warned | Self::Audited)
     }
 }
 
-/// What is done to the object.
+/// The operation on the object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub(super) enum Operation {

@@ -1,4 +1,4 @@
-//! What there is to say of a policy file, and where in it.
+//! The diagnostics about a policy file, and their positions.
 
 use std::fmt::{self, Display};
 
@@ -14,15 +14,15 @@ pub struct Position {
 /// One thing there is to say of a policy file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// How bad it is.
+    /// The severity.
     pub severity: Severity,
-    /// Where it is.
+    /// The position.
     pub position: Position,
-    /// What it is, and what to write instead.
+    /// The problem, and what to write instead.
     pub message: String,
 }
 
-/// How bad a thing in a policy file is.
+/// The severity of a diagnostic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
     /// The policy cannot be used.

@@ -6,7 +6,8 @@ use super::{
     tree::{Member, Node, Value},
 };
 
-/// How alike two words are that one is a slip of the other: clap's measure for its own suggestions.
+/// The similarity of two words from which one is taken for a typing error of the other: clap's measure for its own
+/// suggestions.
 const ALIKE: f64 = 0.8;
 
 /// A value and its position in the file.
@@ -35,12 +36,12 @@ impl<'n> Map<'n> {
         self.members.iter().find(|member| member.key == key).map(|member| &member.node)
     }
 
-    /// Where the key stands, or the map where it has no such key.
+    /// The position of the key, or of the map if it has no such key.
     pub(crate) fn key_position(&self, key: &str) -> Position {
         self.members.iter().find(|member| member.key == key).map_or(self.position, |member| member.position)
     }
 
-    /// What messages call the value of the key.
+    /// The name of the key's value in messages.
     pub(crate) fn path(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }

@@ -35,7 +35,7 @@ pub(crate) enum Value {
 #[derive(Debug)]
 pub(crate) struct Member {
     pub(crate) key: String,
-    /// Where the key stands.
+    /// The position of the key.
     pub(crate) position: Position,
     pub(crate) node: Node,
 }
@@ -66,7 +66,7 @@ impl Node {
         matches!(&self.value, Value::List(elements) if elements.is_empty())
     }
 
-    /// What kind of value stands there, as messages call it.
+    /// The kind of the value, as messages name it.
     pub(crate) fn kind(&self) -> &'static str {
         match self.value {
             Value::Nothing => "nothing",
@@ -79,7 +79,7 @@ impl Node {
     }
 }
 
-/// What is wrong with a text that is no YAML.
+/// The problem of a text that is not YAML.
 fn what(error: &Error) -> String {
     match error {
         Error::MultipleDocuments { .. } => "a second document begins; write one policy a file".to_owned(),

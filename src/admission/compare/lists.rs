@@ -122,7 +122,7 @@ fn is_same_element(old: Json<'_>, new: Json<'_>, position: usize) -> bool {
     }
 }
 
-/// What kind of list it is.
+/// The kind of a list.
 pub(super) struct Shape {
     len: usize,
     are_scalars: bool,

@@ -62,7 +62,7 @@ impl Comparison {
     }
 }
 
-/// What a key without escapes says.
+/// The text of a key without escapes.
 fn inner(key: Json<'_>) -> &[u8] {
     let quoted = key.text();
     &quoted[1..quoted.len() - 1]

@@ -1,5 +1,5 @@
-//! What changed between two objects and may not: the objects are walked side by side, with the rules and the Go types
-//! that hold at each place.
+//! The changes between two objects that are not allowed: the objects are walked side by side, with the rules and the Go
+//! types that hold at each place.
 //!
 //! Elements of lists that have names are aligned by name, values that are equal but for their spelling are left out, and
 //! so are fields that may change freely. Nothing is kept of the objects but [`Differences`]. No recursion follows the text

@@ -12,7 +12,7 @@ use crate::{
     policy::Effect,
 };
 
-/// What holds of an added or removed subtree.
+/// The verdict on an added or removed subtree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Subtree {
     /// All of it may change.
@@ -91,7 +91,7 @@ impl Comparison {
     }
 }
 
-/// What holds of the members of a subtree, or of its elements.
+/// The verdict on the members or elements of a subtree.
 struct Members {
     any: bool,
     all_allowed: bool,

@@ -25,7 +25,7 @@ pub(super) struct Table<K> {
     key: K,
 }
 
-/// Where the member or element of one key begins on each side. (No text is longer than what 32 bits count.)
+/// The start of one key's member or element on each side. (No text is longer than what 32 bits count.)
 struct Row {
     hash: u32,
     starts: [u32; 2],
@@ -67,7 +67,7 @@ impl<'t, K: Fn(Side, usize) -> Option<Json<'t>>> Table<K> {
         }
     }
 
-    /// Where the member or element of each key begins: on the old side, and on the new one.
+    /// The start of each key's member or element: on the old side, and on the new one.
     pub(super) fn starts(&self) -> impl Iterator<Item = [Option<usize>; 2]> {
         self.rows.iter().map(|row| row.starts.map(|start| (start != NOWHERE).then_some(start as usize)))
     }

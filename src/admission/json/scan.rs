@@ -22,7 +22,7 @@ pub(in super::super) const MAX_DEPTH: usize = 50;
 /// The length in bytes from which on a list or map is in the index.
 pub(super) const INDEXED: usize = 64;
 
-/// Where a list or map stands in a text.
+/// The position of a list or map in a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Span {
     /// The bracket that opens it.
@@ -65,7 +65,7 @@ pub(super) struct Open {
 /// Scans values, one after the other.
 #[derive(Debug, Default)]
 pub(super) struct Scanner {
-    /// What is open at the moment, the innermost last. Kept from one value to the next for its room.
+    /// The lists and maps that are open, the innermost last. Kept from one value to the next for its room.
     open: Vec<Open>,
 }
 
@@ -303,7 +303,7 @@ mod tests {
 
     use super::*;
 
-    /// Whether `text` is one JSON value, white space around it.
+    /// True if `text` is one JSON value, white space around it.
     fn accepts(text: &[u8]) -> bool {
         let mut index = Vec::new();
         let end = Scanner::default().scan(text, 0, 0, 0, Some(&mut index));

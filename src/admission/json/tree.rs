@@ -109,7 +109,7 @@ impl<'t> Json<'t> {
         Children { tree, at: start, end, entry: tree.entry_from(entry, start) }.next()
     }
 
-    /// Where the value begins in its tree's text.
+    /// The position of the value in its tree's text.
     pub(in super::super) fn position(self) -> usize {
         self.start
     }

@@ -25,7 +25,7 @@ pub(super) fn undecided(name: &str, answer: &Answer<'_>) -> Option<CheckError> {
         .then(|| CheckError::Review { name: name.to_owned(), message: message() })
 }
 
-/// Who asks for what, as the command line says it.
+/// The user, groups and subresource that the command line gives.
 pub(super) fn asker(args: &CheckArgs) -> Asker<'_> {
     Asker {
         subresource: args.subresource.as_deref().unwrap_or_default(),

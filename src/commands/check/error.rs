@@ -1,10 +1,10 @@
-//! Why there was nothing to decide.
+//! The reason why there was nothing to decide.
 
 use std::{io, path::PathBuf};
 
 use crate::{documents::DocumentError, policy::source::SourceError};
 
-/// Why there was nothing to decide.
+/// The reason why there was nothing to decide.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CheckError {
     #[error("--policy {0}")]

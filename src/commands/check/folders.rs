@@ -80,7 +80,7 @@ impl Difference {
         Ok(Some(Self { old, new, identity }))
     }
 
-    /// What to say of it, and the AdmissionReview that the webhook would answer.
+    /// The text about it, and the AdmissionReview that the webhook would answer.
     fn judge(&self, args: &CheckArgs, file: &OsString, policy: &Policy) -> Result<(String, Value), CheckError> {
         let Self { old, new, identity } = self;
         let name = PathBuf::from(file).display().to_string();
@@ -112,7 +112,8 @@ impl Difference {
     }
 }
 
-/// Where an object is, and by what it is judged. kubectl drops some of the words that would choose another policy.
+/// The namespace of an object, and the policy that judges it. kubectl drops some of the words that would choose another
+/// policy.
 struct Place<'a> {
     namespace: Option<&'a str>,
     policy: &'a str,

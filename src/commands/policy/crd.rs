@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::documents::{self, DocumentError};
 
-/// Why there are no definitions. Every message names the file.
+/// The reason why there are no definitions. Every message names the file.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CrdError {
     #[error(transparent)]

@@ -55,7 +55,7 @@ pub(super) fn run(args: &DoctorArgs) -> Result<Exit, PolicyCommandError> {
     Ok(Exit::yes_if(is_well))
 }
 
-/// What there is to say of one version.
+/// The report about one version.
 struct Report<'r> {
     policy: &'r Policy,
     crd: &'r Crd,

@@ -28,7 +28,7 @@ pub(super) fn run(args: &PolicyArgs) -> Ended {
     })
 }
 
-/// Why a subcommand of `policy` failed.
+/// The reason why a subcommand of `policy` failed.
 #[derive(Debug, thiserror::Error)]
 enum PolicyCommandError {
     #[error(transparent)]

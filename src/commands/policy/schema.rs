@@ -1,4 +1,4 @@
-//! Which fields objects of a structural schema can have: the pruning of `apiextensions-apiserver`, asked beforehand.
+//! The fields that a structural schema keeps: the pruning of `apiextensions-apiserver`, in advance.
 
 use std::{collections::VecDeque, sync::LazyLock};
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::field::{Pattern, PatternToken};
 
-/// How many other places of a key are told.
+/// The most other paths of a key that are listed.
 const MOST_PLACES: usize = 3;
 
 /// The API server's own type for `metadata`. A schema has no say in it.
@@ -30,7 +30,7 @@ static OBJECT_META: LazyLock<Value> = LazyLock::new(|| {
     }})
 });
 
-/// What becomes of a field in an object that is sent, from bad to good.
+/// The fate of a field in an object that is sent, from bad to good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Fate {
     /// It is taken out before anything sees it.
@@ -41,7 +41,7 @@ pub(super) enum Fate {
     Known,
 }
 
-/// What becomes of the field in objects of this schema. Of a field with `*` the best is told.
+/// The fate of the field in objects of this schema; for a field with `*`, the best one.
 pub(super) fn fate(schema: &Value, field: &Pattern) -> Fate {
     walk(Some(schema), true, field.tokens())
 }
@@ -88,7 +88,7 @@ fn is_true(schema: &Value, key: &str) -> bool {
     schema.get(key) == Some(&Value::Bool(true))
 }
 
-/// Where else the schema has the field's last key: the places nearest to the root.
+/// The other paths of the field's last key in the schema, nearest to the root.
 pub(super) fn places_of(schema: &Value, field: &Pattern) -> Vec<String> {
     let last = field.tokens().iter().rev().find_map(|token| match token {
         PatternToken::Key(key) => Some(key),

@@ -1,4 +1,4 @@
-//! What is wrong with a policy that is written as policies are: what contradicts itself, or can never do anything.
+//! The errors of a well-formed policy: rules that contradict each other, or never apply.
 
 use std::collections::HashSet;
 
@@ -96,7 +96,7 @@ impl Findings<'_> {
     }
 }
 
-/// Whether the text is fit for a label's value.
+/// True if the text is fit for a label's value.
 fn is_label(text: &str) -> bool {
     let ends = |end: Option<char>| end.is_some_and(|c| c.is_ascii_alphanumeric());
     ends(text.chars().next())
@@ -108,7 +108,7 @@ fn is_dns_label(text: &str) -> bool {
     is_label(text) && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
 }
 
-/// Whether the text is a group's name; core's is empty.
+/// True if the text is a group's name; core's is empty.
 fn is_subdomain(text: &str) -> bool {
     text.is_empty() || text.split('.').all(is_dns_label)
 }

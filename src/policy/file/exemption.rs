@@ -1,4 +1,4 @@
-//! What is wrong with exemptions, above all those that can never do anything: whoever wrote one believes that it does.
+//! The errors of exemptions, above all of those that never apply although their author expects it.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,7 @@ use crate::{
     yaml::Positioned,
 };
 
-/// What is wrong with the exemptions of a policy.
+/// Reports the errors of a policy's exemptions.
 pub(super) fn check(check: &mut Findings<'_>) {
     let file = check.file;
     let mut names = HashSet::new();
@@ -94,7 +94,7 @@ fn holds_replicas(field: &Pattern) -> bool {
     field.tokens().len() <= replicas.len() && field.tokens().iter().zip(replicas).all(is)
 }
 
-/// What an exempt field adds to the policy.
+/// The effect of an exempt field on the policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::policy) enum Contribution {
     /// Something.
@@ -122,7 +122,7 @@ pub(in crate::policy) fn contribution(field: &Pattern, exemption: &ExemptionFile
     }
 }
 
-/// Whether one of `immutable` takes from the mutable `general` what the mutable `special`, which it covers, gives back.
+/// True if one of `immutable` takes from the mutable `general` what the mutable `special`, which it covers, gives back.
 fn between(general: &Pattern, special: &Pattern, immutable: &[Positioned<Pattern>]) -> bool {
     immutable.iter().map(|immutable| &immutable.value).any(|immutable| {
         immutable.overlaps(special)
@@ -139,8 +139,8 @@ fn effect(check: &mut Findings<'_>, exemption: &ExemptionFile) {
     }
 }
 
-/// Why the exemption as a whole adds nothing to the policy: what is immutable is so for whoever it was written for,
-/// which is a mistake; what is free is so without it.
+/// The reason why the exemption as a whole adds nothing to the policy: what is immutable is so for whoever it was written
+/// for, which is a mistake; what is free is so without it.
 pub(in crate::policy) fn needless(exemption: &ExemptionFile, file: &PolicyFile) -> Option<(Contribution, String)> {
     let fields = &exemption.fields;
     let effects: Vec<Contribution> = fields.iter().map(|field| contribution(&field.value, exemption, file)).collect();

@@ -6,7 +6,7 @@ use crate::{
     yaml::{Map, Node, Position, Positioned, Reader},
 };
 
-/// What the API server itself changes in an ordinary update, before validating webhooks are asked.
+/// The fields that the API server itself changes in an ordinary update, before it calls validating webhooks.
 const SERVER_MANAGED: [&str; 4] =
     ["metadata.managedFields", "metadata.generation", "metadata.resourceVersion", "metadata.selfLink"];
 

@@ -7,7 +7,7 @@ use crate::{
     yaml::{self, Diagnostic, Positioned},
 };
 
-/// What to write in position of a resource that is none.
+/// The advice for a resource that cannot exist.
 pub(super) const PLURAL: &str = "write it in lower case and plural";
 
 /// The group of Kubeflow's jobs.

@@ -44,7 +44,7 @@ pub(super) fn lint(file: &PolicyFile) -> Vec<Diagnostic> {
         .collect()
 }
 
-/// What there is to say of one field: the first of its elements that something is wrong with.
+/// The diagnostic about one field: the first of its elements that is wrong.
 fn diagnostic(list: &str, Positioned { value: field, position }: &Positioned<Pattern>) -> Option<Diagnostic> {
     let mut named = None;
     for pair in field.tokens().windows(2) {

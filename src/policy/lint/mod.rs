@@ -207,7 +207,7 @@ fn lint_exemption(exemption: &ExemptionFile, file: &PolicyFile, diagnostics: &mu
     diagnostics.extend(names::lint(exemption));
 }
 
-/// Whether anybody may change what `SuspendChanged` is about.
+/// True if anybody may change what `SuspendChanged` is about.
 fn may_suspend(file: &PolicyFile) -> bool {
     let Ok(suspend) = Pattern::parse("spec.runPolicy.suspend") else { return true };
     let exempt = file.exemptions.value.iter().flat_map(|exemption| &exemption.fields);

@@ -5,7 +5,7 @@ use crate::{
     yaml::{Diagnostic, Positioned},
 };
 
-/// What a service account's user name begins with.
+/// The prefix of a service account's user name.
 const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
 
 /// Groups that Kubernetes itself has, but for those of service accounts.

@@ -1,4 +1,4 @@
-//! What is counted. Every label comes from a fixed set, so that no peer can make the series grow.
+//! The metrics. Every label comes from a fixed set, so that no peer can make the series grow.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -64,7 +64,7 @@ pub(super) struct Metrics {
     pub(super) controller: controller::Metrics,
 }
 
-/// Why a connection never got to speak HTTP.
+/// The reason why a connection never got to speak HTTP.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum HandshakeFailure {
     /// The deadline passed.

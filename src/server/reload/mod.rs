@@ -20,16 +20,16 @@ const INTERVAL: Duration = Duration::from_millis(500);
 
 /// Files that are read as a whole.
 trait Files: Clone + Send + 'static {
-    /// What they hold.
+    /// The contents of the files.
     type Contents: Clone + PartialEq + Send + 'static;
-    /// Why they cannot be read.
+    /// The reason why they cannot be read.
     type Error: Display;
 
     /// Reads them all; this blocks.
     fn read(&self) -> Result<Self::Contents, Self::Error>;
 }
 
-/// What a look at the files saw: their contents, or why there were none.
+/// The result of reading the files: their contents, or why they cannot be read.
 type Look<C> = Result<C, String>;
 
 /// Files, and what was made of them so far.
@@ -54,11 +54,11 @@ impl<F: Files> Watched<F> {
     }
 }
 
-/// What was seen of some files. Each state of theirs is judged once, however long it stays.
+/// The states that were read of some files. Each state of theirs is judged once, however long it stays.
 struct Seen<C> {
-    /// What was last given out to be taken or refused.
+    /// The state that was last given out.
     judged: Look<C>,
-    /// What differs from that, seen once so far.
+    /// The next state, read once so far.
     candidate: Option<Look<C>>,
 }
 

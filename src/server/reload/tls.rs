@@ -74,7 +74,7 @@ impl TlsReloader {
         }
     }
 
-    /// What serves from now on, or why these files cannot.
+    /// The identity to serve from now on, or why these files cannot be used.
     fn identity(&self, look: Look<Material>) -> Result<Identity, String> {
         let identity = look?.identity(&self.watched.files, self.own.as_ref(), &self.provider);
         identity.map_err(|error| error.to_string())
@@ -165,7 +165,7 @@ mod tests {
         (cert.pem(), key.serialize_pem())
     }
 
-    /// What is seen of this pair.
+    /// Reads this pair of files.
     fn look(files: &TlsFiles, cert: &str, key: &str) -> Look<Material> {
         fs::write(&files.cert, cert).expect("a file");
         fs::write(&files.key, key).expect("a file");

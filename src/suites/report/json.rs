@@ -62,7 +62,7 @@ enum Result {
     NotRun,
 }
 
-/// What was expected, or what came.
+/// The expected or the actual outcome.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Side<'r> {

@@ -1,4 +1,4 @@
-//! What came of a run, in the words of people and of programs. No report holds a value of an object.
+//! The reports about a run, for people and for programs. No report holds a value of an object.
 
 mod json;
 mod junit;

@@ -11,10 +11,10 @@ use crate::suites::{
     run::{Actual, CaseReport, Run, SuiteReport},
 };
 
-/// Whether the text is coloured.
+/// The style of a text.
 #[derive(Debug, Clone, Copy)]
 pub struct Styles {
-    /// Whether it is.
+    /// True if it is coloured.
     pub color: bool,
 }
 
@@ -138,7 +138,7 @@ fn failure(report: &CaseReport<'_>, styles: Styles, out: &mut impl Write) -> io:
     Ok(())
 }
 
-/// What was expected beside what came; the same fields in the same row.
+/// The expected and the actual outcome side by side, the same fields in the same row.
 fn rows<'r>(report: &'r CaseReport<'_>, actual: &'r Actual) -> Vec<(&'r str, &'r str)> {
     let mut rows = vec![(report.case.expected.name(), actual.verdict.name())];
     let mut fields: Vec<_> = report.case.fields.iter().chain(&actual.fields).collect();

@@ -139,7 +139,7 @@ fn helps_to_check() {
           --subresource <NAME>  The subresource that is updated: scale or status
           --policy <NAME|FILE>  A built-in policy's name, or a policy file [env:
                                 PYTORCHJOB_GUARD_POLICY=] [default: cci]
-      -o, --output <FORMAT>     What to print [default: text] [possible values: text, json]
+      -o, --output <FORMAT>     The output format [default: text] [possible values: text, json]
       -h, --help                Print help (see more with '--help')
     ");
 }
@@ -178,24 +178,22 @@ fn helps_to_serve() {
                                           --max-body-bytes. Decisions take up to twice as much on top
                                           [env: PYTORCHJOB_GUARD_MAX_BUFFERED_BYTES=] [default:
                                           33554432]
-          --handshake-timeout <DURATION>  How long a new connection may take for its TLS handshake [env:
+          --handshake-timeout <DURATION>  The deadline of a TLS handshake [env:
                                           PYTORCHJOB_GUARD_HANDSHAKE_TIMEOUT=] [default: 10s]
-          --header-timeout <DURATION>     How long a request's headers may take to arrive, once they
-                                          have begun [env: PYTORCHJOB_GUARD_HEADER_TIMEOUT=] [default:
+          --header-timeout <DURATION>     The deadline of a request's headers, from their first byte
+                                          [env: PYTORCHJOB_GUARD_HEADER_TIMEOUT=] [default: 10s]
+          --body-timeout <DURATION>       The deadline of a request's body; the request's own ?timeout=
+                                          shortens it [env: PYTORCHJOB_GUARD_BODY_TIMEOUT=] [default:
                                           10s]
-          --body-timeout <DURATION>       How long a request's body may take to arrive; the request's
-                                          own ?timeout= shortens it [env:
-                                          PYTORCHJOB_GUARD_BODY_TIMEOUT=] [default: 10s]
-          --idle-timeout <DURATION>       How long a connection may lie idle; keep it above the 90s
-                                          after which API servers close theirs [env:
+          --idle-timeout <DURATION>       The time after which an idle connection is closed; keep it
+                                          above the 90s after which API servers close theirs [env:
                                           PYTORCHJOB_GUARD_IDLE_TIMEOUT=] [default: 2m]
-          --shutdown-delay <DURATION>     How long to go on serving after SIGTERM, while the endpoint is
-                                          taken out of the Service [env:
+          --shutdown-delay <DURATION>     The time to keep serving after SIGTERM, while the endpoint is
+                                          removed from the Service [env:
                                           PYTORCHJOB_GUARD_SHUTDOWN_DELAY=] [default: 5s]
-          --drain-timeout <DURATION>      How long what is in flight may take to finish once the
-                                          listener is closed [env: PYTORCHJOB_GUARD_DRAIN_TIMEOUT=]
-                                          [default: 10s]
-          --log-format <FORMAT>           How log lines are written [env: PYTORCHJOB_GUARD_LOG_FORMAT=]
+          --drain-timeout <DURATION>      The deadline of the requests in flight, once the listener is
+                                          closed [env: PYTORCHJOB_GUARD_DRAIN_TIMEOUT=] [default: 10s]
+          --log-format <FORMAT>           The format of log lines [env: PYTORCHJOB_GUARD_LOG_FORMAT=]
                                           [default: text] [possible values: text, json]
       -h, --help                          Print help (see more with '--help')
 
@@ -205,10 +203,10 @@ fn helps_to_serve() {
                                             the policy [env: PYTORCHJOB_GUARD_REGISTRATION=]
           --manage-registration             Keep its matchConditions in step with the policy [env:
                                             PYTORCHJOB_GUARD_MANAGE_REGISTRATION=]
-          --registration-settle <DURATION>  How long all has to be quiet before its conditions are
-                                            loosened: longer than it takes until every replica has a new
-                                            policy [env: PYTORCHJOB_GUARD_REGISTRATION_SETTLE=]
-                                            [default: 2m]
+          --registration-settle <DURATION>  The settle period: the conditions are loosened only after
+                                            this time without a change. Make it longer than it takes
+                                            until every replica has a new policy [env:
+                                            PYTORCHJOB_GUARD_REGISTRATION_SETTLE=] [default: 2m]
           --manage-certs                    Keep a CA in a Secret and in the registration's caBundle,
                                             and sign the serving certificate with it [env:
                                             PYTORCHJOB_GUARD_MANAGE_CERTS=]
@@ -217,12 +215,11 @@ fn helps_to_serve() {
           --secret <NAME>                   The Secret for the CA, in the namespace of the Service. It
                                             must be there; without data a CA is made [env:
                                             PYTORCHJOB_GUARD_SECRET=]
-          --leaf-lifetime <DURATION>        How long a serving certificate is good for. It is renewed
-                                            when two thirds of that have passed [env:
+          --leaf-lifetime <DURATION>        The validity of a serving certificate. It is renewed after
+                                            two thirds of this time [env:
                                             PYTORCHJOB_GUARD_LEAF_LIFETIME=] [default: 1day]
-          --ca-lifetime <DURATION>          How long a CA is good for. It is renewed when two thirds of
-                                            that have passed [env: PYTORCHJOB_GUARD_CA_LIFETIME=]
-                                            [default: 365days]
+          --ca-lifetime <DURATION>          The validity of a CA. It is renewed after two thirds of this
+                                            time [env: PYTORCHJOB_GUARD_CA_LIFETIME=] [default: 365days]
           --namespace-selector <SELECTOR>   The registration's namespaceSelector, as in `kubectl get
                                             --selector`; without it, all namespaces [env:
                                             PYTORCHJOB_GUARD_NAMESPACE_SELECTOR=]
@@ -252,7 +249,7 @@ fn helps_to_make_certificates() {
                              where no --ip is given either]
           --ip <ADDRESS>     An IP address of the server; may be given several times [default: those of
                              the loopback interface, where no --dns-name is given either]
-          --days <DAYS>      How many days the certificates are valid [default: 365]
+          --days <DAYS>      The validity of the certificates, in days [default: 365]
           --print-ca-bundle  Print the CA for the `caBundle` of a ValidatingWebhookConfiguration: base64
                              on one line
           --force            Overwrite keys and certificates that are there

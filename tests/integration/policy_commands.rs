@@ -199,7 +199,7 @@ fn helps_with_policies() {
       [NAME|FILE]  A built-in policy's name, or a policy file [default: cci]
 
     Options:
-      -o, --output <FORMAT>  How to print it [default: yaml] [possible values: yaml, json]
+      -o, --output <FORMAT>  The output format [default: yaml] [possible values: yaml, json]
       -h, --help             Print help (see more with '--help')
     ");
     assert_snapshot!(help(&["policy", "lint", "-h"]), @"

@@ -263,7 +263,8 @@ fn helps() {
                  *.json; - is standard input
 
     Options:
-      -o, --output <FORMAT>   What to print [default: text] [possible values: text, json, junit, tap]
+      -o, --output <FORMAT>   The output format [default: text] [possible values: text, json, junit,
+                              tap]
           --filter <TEXT>     Run only cases with this text in `SUITE PATH :: CASE NAME`
           --fail-fast         Stop at the first case that fails
           --list              Print the names of the cases, and run none

@@ -1,4 +1,4 @@
-//! Text that somebody else wrote, kept to a length.
+//! Text from outside, cut to a length.
 
 /// The parts, and `more` that are not given, as one text of at most `limit` bytes; the last part then says how many are
 /// left out.

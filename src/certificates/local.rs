@@ -35,7 +35,7 @@ pub fn ensure(folder: &Folder, now: SystemTime) -> Result<Local, CertificateErro
     let pem = store::read(&cert)?;
     let leaf = Validity::of_pem(&pem)
         .map_err(|error| CertificateError::Unreadable { path: cert.clone(), problem: error.to_string() })?;
-    // Without the CA's key somebody else made these: it is theirs to renew them, and the server warns.
+    // Without the CA's key another program made these, and renews them; the server warns.
     if matches!(leaf.expiry(now), Expiry::Good | Expiry::Early) || !folder.ca_key().exists() {
         return Ok(Local::Found);
     }

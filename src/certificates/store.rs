@@ -1,4 +1,4 @@
-//! Reading and writing the folder's files. Nobody ever sees half a file, and no key is readable by others, not even
+//! Reading and writing the folder's files. No reader sees half a file, and no key is readable by others, not even
 //! between its creation and a chmod.
 
 use std::{

@@ -1,6 +1,6 @@
 //! A CA that lives in a Secret and is renewed there, and the serving certificates that each replica signs with it.
 //!
-//! Nobody leads. Whoever sees first that something is due writes the next state over the one it read, and where somebody
+//! There is no leader. The replica that sees first that something is due writes the next state over the one it read, and where somebody
 //! else was faster it reads again. A CA that is followed by another stays among the previous ones, trusted and without its
 //! key, until no serving certificate can be from it any more.
 

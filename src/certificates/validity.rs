@@ -43,7 +43,7 @@ pub enum Expiry {
     Early,
     /// It is good.
     Good,
-    /// It is good, but less than a tenth of its time is left: whoever renews it is late.
+    /// Valid, but less than a tenth of its time is left: the renewal is late.
     Ending,
     /// It is over.
     Ended,

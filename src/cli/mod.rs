@@ -25,7 +25,7 @@ pub use self::{
 
 /// Keeps updates of Kubeflow PyTorchJobs to the fields a running training job may change.
 #[derive(Debug, Parser)]
-// Of an option that is given twice the last counts: whoever adds one to a manifest need not take out the one before.
+// If an option is repeated, the last value wins: an option can be added to a manifest without taking out the one before.
 #[command(name = "pytorchjob-guard", version, about, max_term_width = 100, args_override_self = true)]
 pub struct Cli {
     /// The subcommand.
@@ -51,7 +51,7 @@ pub enum Command {
 }
 
 impl Cli {
-    /// The command line, as somebody typed it or as `kubectl diff` puts it together. Ends the process where it is none.
+    /// Parses the command line, as a user typed it or as `kubectl diff` puts it together. Ends the process if it is invalid.
     pub fn of(args: impl IntoIterator<Item = OsString>) -> Self {
         Self::parse_from(in_order(args.into_iter().collect()))
     }

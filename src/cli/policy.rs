@@ -21,7 +21,7 @@ pub enum PolicyCommand {
     List,
     /// Print a policy.
     Show(ShowArgs),
-    /// Say what is wrong with policies, and what is hardly meant.
+    /// Report errors in policies, and warn of what is probably a mistake.
     Lint(LintArgs),
     /// Hold a policy against a CRD: which of its fields do the objects have?
     Doctor(DoctorArgs),

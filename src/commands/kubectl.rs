@@ -1,4 +1,4 @@
-//! Says what came of a review in kubectl's words, so that nobody has to learn two.
+//! The outcome of a review in kubectl's words.
 
 use std::fmt::Write as _;
 

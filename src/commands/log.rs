@@ -1,4 +1,4 @@
-//! The log on standard error. A thread of its own writes it, so that no request waits for whoever reads it.
+//! The log on standard error. A thread of its own writes it, so that no request waits for its reader.
 //!
 //! Lines that come close together are written together, and only a thread that sleeps is woken: to wake it for every
 //! line, as `tracing-appender` does, costs as much as the decisions that the lines are about.
@@ -107,7 +107,7 @@ impl Lines {
             let lost = mem::take(&mut state.lost);
             let ending = state.ending;
             drop(state);
-            // Whoever read the log may be gone: that is no reason to stop answering.
+            // The reader of the log may be gone: that is no reason to stop answering.
             let _ = reader.write_all(&taken);
             if lost > 0 {
                 let _ = reader.write_all(lost_lines(lost, SystemTime::now(), format).as_bytes());
@@ -198,7 +198,7 @@ mod tests {
         let written = lines.clone();
         let thread = thread::spawn(move || written.write_to(&mut Slow { may_take, took }, LogFormat::Json));
 
-        // Nobody reads yet.
+        // There is no reader yet.
         let line = [b'x'; 1023];
         for _ in 0..3 * MOST_WAITING / line.len() {
             lines.put(&line);

@@ -23,7 +23,7 @@ const VAP_HEADER: &str = "\
 # The nearest ValidatingAdmissionPolicy to a policy of pytorchjob-guard, for clusters that cannot run a webhook.
 # It lets nothing through that the guard would deny, but for unknown fields at the top of a job that has too many of them
 # to compare, in updates by an exemption. What it cannot do:
-# - Name the fields that stand in the way: every denial has the same message, and an editor reopened by `kubectl edit`
+# - Name the fields that may not change: every denial has the same message, and an editor reopened by `kubectl edit`
 #   does not say where to look.
 # - Take for equal what Kubernetes takes for equal: an update that only writes `cpu: 2` as `cpu: \"2\"`, or adds an
 #   empty `resources: {}`, as typed clients do, is refused.

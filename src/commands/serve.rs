@@ -169,7 +169,7 @@ fn tls_files(
             info!("the local CA was at its end: made a new one in {LOCAL_CERTIFICATES}/; trust ca.crt anew");
         }
     }
-    // Somebody who put their own certificate there need not have put its CA beside it.
+    // A user's own certificate may be there without its CA.
     let ca = Some(folder.ca_cert()).filter(|ca| ca.exists());
     Ok((TlsFiles { cert: folder.cert(), key: folder.key(), client_ca }, ca))
 }

@@ -27,7 +27,7 @@ impl Default for Metrics {
         Self {
             registration_fits: Known::of(
                 "registration_fits",
-                "1 while the registration asks about everything that the policy in force refuses, else 0",
+                "1 while the registration covers every update that the policy in effect denies, else 0",
             ),
             registration_updates: Family::default(),
             ca_kept: Known::of(

@@ -1,4 +1,4 @@
-//! The AdmissionReview that an API server would send for what somebody does to an object.
+//! The AdmissionReview that an API server would send for a change of an object.
 
 use std::fmt;
 

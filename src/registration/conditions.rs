@@ -85,7 +85,7 @@ pub(super) enum Purpose {
     /// To ask the guard about the rest. What people have to read is kept short: an exemption with `*` in its fields is left
     /// to the guard, the others are for changes of their own fields alone.
     Ask,
-    /// To deny the rest. An exemption then holds for objects of any width: else nobody could finish their deletion.
+    /// To deny the rest. An exemption then holds for objects of any width, or their deletion could not end.
     Judge,
 }
 
@@ -114,7 +114,7 @@ pub(super) fn allowed(policy: &Policy, part: Part, purpose: Purpose) -> Vec<Allo
     std::iter::once(everyone).chain(exempt).map(|way| way.allowed(policy, part, purpose)).collect()
 }
 
-/// The fields that somebody may change.
+/// The fields that may change, for everyone or by one exemption.
 #[derive(Debug)]
 struct Way<'p> {
     by: Option<&'p Exemption>,

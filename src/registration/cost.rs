@@ -1,6 +1,6 @@
 //! The cost of an expression as an API server counts it, and the limits that end an evaluation in an error.
 //!
-//! An evaluation that ends in an error refuses the update, whoever sends it. So the conditions bound the maps that they
+//! An evaluation that ends in an error rejects the update, also the garbage collector's. So the conditions bound the maps that they
 //! walk, and no expression is written that could cost more than the limits, whatever the objects hold.
 
 use super::cel::Expression;

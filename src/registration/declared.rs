@@ -129,7 +129,7 @@ mod tests {
             let error = parse_selector(text).expect_err(text);
             assert!(error.contains("write key=value"), "{error}");
         }
-        parse_selector("a=b,a!=c").expect("its twin");
+        parse_selector("a=b,a!=c").expect("the other notation");
     }
 
     #[test]

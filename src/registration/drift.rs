@@ -67,9 +67,8 @@ pub(crate) fn drift(
         for part in PARTS {
             let asked = webhooks.iter().filter(|webhook| covers(webhook, resource, part));
             let gaps = asked.map(|webhook| gaps(webhook, resource, part, declared)).min_by_key(Vec::len);
-            drift.extend(
-                gaps.unwrap_or_else(|| vec![format!("nobody is asked about updates of {}", name(resource, part))]),
-            );
+            drift
+                .extend(gaps.unwrap_or_else(|| vec![format!("no webhook covers updates of {}", name(resource, part))]));
         }
     }
     for webhook in webhooks {
@@ -275,7 +274,7 @@ mod tests {
                 json!({"objectSelector": {"matchExpressions": [{"key": "skip", "operator": "DoesNotExist"}]}}),
                 "the objectSelector of webhook updates.",
             ),
-            (json!({"rule": {"operations": ["CREATE"]}}), "nobody is asked about updates of pytorchjobs.kubeflow.org"),
+            (json!({"rule": {"operations": ["CREATE"]}}), "no webhook covers updates of pytorchjobs.kubeflow.org"),
         ] {
             let found = drift_with(&cci(), &none, &change);
             assert!(matches!(&found[..], [one] if one.starts_with(expected)), "{change}: {found:?}");

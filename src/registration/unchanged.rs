@@ -89,7 +89,7 @@ impl<'p> Same<'p> {
     }
 
     /// The same, but where they have too many keys at the top to tell, the unknown ones among these count by number alone:
-    /// else nobody could remove a finalizer from such a job.
+    /// or no finalizer of such a job could be removed.
     pub(super) fn object_of_any_width(&self) -> Expression {
         let root = &self.root;
         let [old, new] = ["oldObject", "object"];

@@ -36,7 +36,7 @@ pub fn admission_policy(policy: &Policy) -> Option<(ValidatingAdmissionPolicy, V
         return None;
     }
     let variables = variables(&object);
-    let ways = variables[CIRCUMSTANCES..].iter().map(|way| Expression::plain(format!("variables.{}", way.name)));
+    let ways = variables[ATTRIBUTES..].iter().map(|way| Expression::plain(format!("variables.{}", way.name)));
     let judged = Expression::any(std::iter::once(Expression::plain("variables.isScale")).chain(ways));
     let (bound, nested_bound) = object.first().map_or((0, None), |everyone| (everyone.bound, everyone.nested_bound));
     let (message, most_keys) = match nested_bound {
@@ -98,7 +98,7 @@ pub fn admission_policy(policy: &Policy) -> Option<(ValidatingAdmissionPolicy, V
 }
 
 /// The number of variables that are no way for an update to be allowed.
-const CIRCUMSTANCES: usize = 2;
+const ATTRIBUTES: usize = 2;
 
 /// A variable for each way: each is evaluated with a limit of its own for its cost, and only if none before it holds.
 fn variables(object: &[Allowed<'_>]) -> Vec<Variable> {
@@ -106,12 +106,12 @@ fn variables(object: &[Allowed<'_>]) -> Vec<Variable> {
     let is_scale = Expression::plain("has(request.subResource) && request.subResource == 'scale'");
     let too_large = object.iter().filter(|way| way.by.is_none()).map(|everyone| everyone.too_large.clone());
     let is_too_large = Expression::all(std::iter::once(Expression::plain("!variables.isScale")).chain(too_large));
-    let circumstances = [variable("isScale".to_owned(), &is_scale), variable("isTooLarge".to_owned(), &is_too_large)];
+    let attributes = [variable("isScale".to_owned(), &is_scale), variable("isTooLarge".to_owned(), &is_too_large)];
     let ways = object.iter().enumerate().map(|(number, way)| {
         let name = way.by.map_or_else(|| "isAllowed".to_owned(), |exemption| exempt(number, &exemption.name));
         variable(name, &way.expression)
     });
-    circumstances.into_iter().chain(ways).collect()
+    attributes.into_iter().chain(ways).collect()
 }
 
 /// The name of an exemption's variable: an identifier, and no other's because of the number.

@@ -114,7 +114,7 @@ pub(super) async fn take_slot(
             }
             return slot;
         }
-        // One is free once a connection ends, and can be taken once an answer is given, which nobody tells.
+        // One is free once a connection ends, and can be taken once an answer is given, of which there is no notice.
         let _ = timeout(NEXT_TRY, slots.freed()).await;
     }
 }

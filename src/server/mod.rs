@@ -99,7 +99,7 @@ pub enum ServerError {
     },
 }
 
-/// A server that has its keys and its ports, and serves nobody yet.
+/// A server that has its keys and its ports, and does not serve yet.
 pub struct Bound {
     address: SocketAddr,
     admin_address: SocketAddr,

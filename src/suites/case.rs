@@ -17,7 +17,7 @@ use crate::{
     policy::Policy,
 };
 
-/// A case: what somebody does to the base, and what should become of it.
+/// A case: a change of the base, and the expected outcome.
 #[derive(Debug)]
 pub struct Case {
     /// Its name, different from the others' in the suite.

@@ -27,7 +27,7 @@ pub struct Diagnostic {
 pub enum Severity {
     /// The policy cannot be used.
     Error,
-    /// The policy can be used, and does something that is hardly meant.
+    /// The policy can be used, and probably has a mistake.
     Warning,
     /// Good to know.
     Note,

@@ -45,7 +45,7 @@ impl Node {
     pub(crate) fn read(text: &str) -> Result<Self, Diagnostic> {
         let options = serde_saphyr::options! {
             with_snippet: false,
-            // A policy has no booleans: yes, on and y are somebody's name.
+            // A policy has no booleans: yes, on and y may be names.
             strict_booleans: true,
             // The reader tells of a key that is written twice, with all else that is wrong.
             duplicate_keys: serde_saphyr::options::DuplicateKeyPolicy::PassThrough,

@@ -50,7 +50,7 @@ fn lets_nothing_pass_that_a_stricter_policy_forbids(clusters: &TestClusters, ove
         let passed = before.iter().filter(|attempt| attempt.outcome.is_ok()).count();
         eprintln!("{overlay}, a stricter policy: {passed} of {} passed before, of {} after", before.len(), after.len());
         for attempt in after {
-            let refusal = attempt.outcome.as_ref().expect_err("what the policy in force forbids is refused");
+            let refusal = attempt.outcome.as_ref().expect_err("what the policy in effect forbids is denied");
             assert_eq!((refusal.code, refusal.reason.as_str()), (422, "Invalid"), "{refusal}");
             assert!(refusal.message.contains(&format!("spec.{FIELD}: Forbidden: field is immutable")), "{refusal}");
         }

@@ -177,7 +177,7 @@ fn helps_with_policies() {
     Commands:
       list              List the built-in policies
       show              Print a policy
-      lint              Say what is wrong with policies, and what is hardly meant
+      lint              Report errors in policies, and warn of what is probably a mistake
       doctor            Hold a policy against a CRD: which of its fields do the objects have?
       match-conditions  Print the matchConditions with which an API server asks the guard only about
                         what a policy could deny
@@ -205,7 +205,7 @@ fn helps_with_policies() {
     assert_snapshot!(help(&["policy", "lint", "-h"]), @"
     exit code 0
     --- output
-    Say what is wrong with policies, and what is hardly meant
+    Report errors in policies, and warn of what is probably a mistake
 
     Usage: pytorchjob-guard policy lint [OPTIONS] <FILE>...
 

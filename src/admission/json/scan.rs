@@ -6,7 +6,7 @@
 
 use memchr::memchr2;
 
-/// The text is not JSON, or is deeper or longer than we read. Where, and why, is for whoever has all of it to say.
+/// The text is not JSON, or is deeper or longer than we read. A caller that has all of it can say where and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) struct NotJson;
 

@@ -1,5 +1,5 @@
 //! `policy doctor`: holds a policy against the definition of its resources. A policy for another layout of the same API
-//! is a good policy, and yet nobody can change a field that it lets them change.
+//! is valid, but the fields that it lets users change do not exist.
 
 use std::io::{self, Write as _};
 

@@ -1,4 +1,4 @@
-//! `policy lint`: what is wrong with policies, and what is hardly meant, in the form in which editors jump to it.
+//! `policy lint`: errors and warnings about policies, in the form in which editors jump to them.
 
 use std::io::{self, Write as _};
 

@@ -45,7 +45,7 @@ struct Whole<'p> {
     denial: Denial,
 }
 
-/// Nobody listed is everyone, so what is not there is left out.
+/// An empty list means everyone, so it is left out.
 #[derive(Serialize)]
 struct WholeExemption<'p> {
     name: &'p str,

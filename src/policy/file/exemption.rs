@@ -139,7 +139,7 @@ fn effect(check: &mut Findings<'_>, exemption: &ExemptionFile) {
     }
 }
 
-/// The reason why the exemption as a whole adds nothing to the policy: what is immutable is so for whoever it was written
+/// The reason why the exemption as a whole adds nothing to the policy: what is immutable is so for those it was written
 /// for, which is a mistake; what is free is so without it.
 pub(in crate::policy) fn needless(exemption: &ExemptionFile, file: &PolicyFile) -> Option<(Contribution, String)> {
     let fields = &exemption.fields;

@@ -1,4 +1,4 @@
-//! Names of users and groups that are hardly meant: they are compared as they are, so a slip lets nobody in.
+//! Names of users and groups that are probably a mistake: they are compared as they are, so a typing error exempts no one.
 
 use crate::{
     policy::file::ExemptionFile,
@@ -22,7 +22,7 @@ const GROUPS: [&str; 6] = [
 const USERS: [&str; 5] =
     ["system:admin", "system:anonymous", "system:apiserver", "system:kube-controller-manager", "system:kube-scheduler"];
 
-/// Warns of names that are somebody else's, or nobody's.
+/// Warns of names that belong to another account, or to none.
 pub(super) fn lint(exemption: &ExemptionFile) -> Vec<Diagnostic> {
     let users = exemption.users.iter().filter_map(|user| Some((user, "users", user_problem(&user.value)?)));
     let groups = exemption.groups.iter().filter_map(|group| Some((group, "groups", group_problem(&group.value)?)));

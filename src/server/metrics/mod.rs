@@ -76,7 +76,7 @@ pub(super) enum HandshakeFailure {
 }
 
 impl Metrics {
-    /// With a registration to look after there is more to tell.
+    /// With a registration to reconcile there are more.
     pub(super) fn new(policy: &Policy, has_registration: bool) -> Self {
         let mut registry = Registry::with_prefix("pytorchjob_guard");
         let decisions = metric(&mut registry, "decisions", "Reviews decided, by operation, subresource and result");
@@ -133,7 +133,7 @@ impl Metrics {
         let policy_file_in_force: Gauge = metric(
             &mut registry,
             "policy_file_in_force",
-            "1 while the policy file says what is in force, 0 while it is refused and the one before goes on",
+            "1 while the policy in the file is in effect, 0 while the file is invalid and the policy before it stays in effect",
         );
         policy_file_in_force.set(1);
         let ready = metric(&mut registry, "ready", "1 while /readyz says ok, else 0");
@@ -319,7 +319,7 @@ fn known(text: &str, all: &[&'static str]) -> &'static str {
     all.iter().find(|known| **known == text).copied().unwrap_or(OTHER)
 }
 
-/// The name and the digest of the policy in force: one series, whatever there was before.
+/// The name and the digest of the policy in effect: one series, whatever there was before.
 #[derive(Debug, Clone)]
 struct PolicyInfo(Arc<Mutex<[(&'static str, String); 2]>>);
 
@@ -342,7 +342,7 @@ impl Collector for PolicyInfo {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let labels = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let info = Info::new(labels);
-        info.encode(encoder.encode_descriptor("policy", "The policy in force", None, info.metric_type())?)
+        info.encode(encoder.encode_descriptor("policy", "The policy in effect", None, info.metric_type())?)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Contents are compared on a timer: a mounted Secret or ConfigMap is swapped by a symlink above its files, which events
 //! on the files themselves miss. A change counts once two looks in a row saw the same, so that what is seen in the middle
-//! of a swap, or of a write, is not taken for what somebody meant.
+//! of a swap, or of a write, is not taken for the new contents.
 
 mod policy;
 mod tls;

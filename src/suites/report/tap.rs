@@ -1,4 +1,4 @@
-//! The Test Anything Protocol, version 14. A bad file is a test point of its own, so that nobody takes the run for good.
+//! The Test Anything Protocol, version 14. A bad file is a test point of its own, so that the run does not pass.
 
 use std::io::{self, Write};
 

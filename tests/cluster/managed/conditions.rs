@@ -1,4 +1,4 @@
-//! The conditions of a registration, and the policy in force: who keeps them in step, and who says that they are not.
+//! The conditions of a registration, and the policy in effect: who reconciles them, and who reports drift.
 
 use std::{
     fs,
@@ -144,9 +144,9 @@ fn tells_that_the_registration_does_not_fit_and_leaves_it(clusters: &Clusters) {
     kept.write_policy(&policy("looser", &["first"]));
     until_metric(&guard, "policy_info{name=\"looser\"}", 1);
     until_metric(&guard, "registration_fits", 1);
-    // Where nobody is asked, or need not be, that is said too.
+    // Where no webhook covers updates, or none has to, that is said too.
     kept.home.tamper(&json!([{"op": "remove", "path": "/webhooks/1"}]));
-    until_ready_says(&guard, "nobody is asked about updates of pytorchjobs.kubeflow.org/scale");
+    until_ready_says(&guard, "no webhook covers updates of pytorchjobs.kubeflow.org/scale");
     kept.home.tamper(&json!([{"op": "replace", "path": "/webhooks/0/failurePolicy", "value": "Ignore"}]));
     until_ready_says(&guard, "failurePolicy Ignore lets updates of pytorchjobs.kubeflow.org through");
 }
@@ -269,7 +269,7 @@ fn lets_nothing_past_a_stricter_policy_once_it_is_in_force(clusters: &Clusters) 
             let more = || Ok((attempts.is_finished() || refusals.load(Ordering::Relaxed) > seen + 3).then_some(()));
             until("more refusals", more).expect("attempts go on");
             stop.store(true, Ordering::Relaxed);
-            let passed = attempts.join().expect("no attempt gets past the policy in force");
+            let passed = attempts.join().expect("no attempt gets past the policy in effect");
             assert!(passed > 0, "the loose policy let some through");
         });
         kept.job.accepts(|| kept.patch("second", &format!("value-{round}")));

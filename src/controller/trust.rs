@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn accepts_a_ca_as_the_serving_certificate_where_it_is_in_the_bundle() {
+    fn accepts_a_bundled_ca_as_the_serving_certificate() {
         let (own, other) = (signed(&by_openssl()), signed(&by_openssl()));
         assert_eq!(outcome(&own, &[&own], HOST), Ok(()));
         assert_eq!(outcome(&own, &[&other, &own], HOST), Ok(()));
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn accepts_a_ca_as_the_serving_certificate_where_one_in_the_bundle_signed_it() {
+    fn accepts_a_ca_signed_by_a_bundled_ca() {
         let issuer = |name: &str, usages: &[KeyUsagePurpose]| {
             let mut params = by_openssl();
             params.distinguished_name = DistinguishedName::new();

@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn knows_versions_and_scope_of_the_training_operators_jobs_alone() {
+    fn knows_the_training_operators_jobs_alone() {
         let drift_of = |group: &str, resource: &str, rule: Value| {
             let policy = Policy::parse(&format!(
                 "{{apiVersion: pytorchjob-guard/v1, kind: UpdatePolicy, name: own, mutableFields: [metadata.labels], \

@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_large_review_waits_for_those_before_it_and_no_longer_than_it_may() {
+    async fn a_large_review_waits_for_others_until_its_deadline() {
         let decision_pool = decision_pool();
         let (began, has_begun) = tokio::sync::oneshot::channel();
         let (end, ends) = mpsc::channel::<()>();

@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn closes_the_oldest_that_was_never_answered_before_any_that_was() {
+    fn closes_the_oldest_never_answered_before_any_answered() {
         assert_eq!(chosen(4, &[answered(0, 90_000), unproven(1, 3), unproven(2, 2), answered(3, 1)]), Some(1));
         assert_eq!(chosen(4, &[unproven(2, 3), unproven(1, 3)]), Some(1), "the first that came");
     }
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn leaves_newcomers_their_milliseconds_where_answered_ones_hold_most_places() {
+    fn leaves_newcomers_time_while_answered_ones_hold_most_slots() {
         let mut all: Vec<Candidate> = (0..15).map(|id| answered(id, 100 + id)).collect();
         all.push(unproven(15, 40));
         assert_eq!(chosen(16, &all), Some(14), "it has just come");

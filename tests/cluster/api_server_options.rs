@@ -23,10 +23,7 @@ use crate::{
     tests,
 };
 
-tests![
-    a_guard_with_a_client_ca_is_asked_with_the_certificate_of_an_admission_configuration_and_logs_the_traces_of_the_api_server,
-    rejects_a_change_of_the_status_where_a_crd_has_no_status_subresource,
-];
+tests![an_admission_configuration_gives_certificates_and_traces, rejects_a_status_change_without_a_status_subresource,];
 
 /// Registers the guard at this address for one namespace, with the conditions of the policy.
 fn register(plane: &ControlPlane, name: &str, guard: &Guard, certs: &Path, policy: &str) {
@@ -60,9 +57,7 @@ fn client_certificates(folder: &Path) {
     }
 }
 
-fn a_guard_with_a_client_ca_is_asked_with_the_certificate_of_an_admission_configuration_and_logs_the_traces_of_the_api_server(
-    _: &Clusters,
-) {
+fn an_admission_configuration_gives_certificates_and_traces(_: &Clusters) {
     let programs = Programs::find_or_build().expect("a control plane");
     let session = Session::start().expect("a session");
     let folder = session.folder().to_owned();
@@ -138,7 +133,7 @@ fn a_guard_with_a_client_ca_is_asked_with_the_certificate_of_an_admission_config
 }
 
 /// Without the subresource the status is a field like any other: it is what a policy says it is.
-fn rejects_a_change_of_the_status_where_a_crd_has_no_status_subresource(clusters: &Clusters) {
+fn rejects_a_status_change_without_a_status_subresource(clusters: &Clusters) {
     let cluster = clusters.cci();
     let plane = &cluster.plane;
     let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});

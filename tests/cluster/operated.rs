@@ -12,7 +12,7 @@ use crate::{
     tests,
 };
 
-tests![takes_a_job_from_its_creation_to_its_deletion_without_a_refusal];
+tests![takes_a_job_from_creation_to_deletion_without_a_denial];
 
 /// Says of both pods what a kubelet would.
 fn set_pods(job: &Job, phase: &str, state: &Value) {
@@ -41,7 +41,7 @@ fn await_condition(job: &Job, condition: &str) -> Value {
     .unwrap_or_else(|error| panic!("{error}: {:#}", job.stored()["status"]))
 }
 
-fn takes_a_job_from_its_creation_to_its_deletion_without_a_refusal(clusters: &Clusters) {
+fn takes_a_job_from_creation_to_deletion_without_a_denial(clusters: &Clusters) {
     let cluster = clusters.training_operator();
     let (job, guard) = cluster.job_under("training-operator", |_| ());
     // Pods run under an account, which a controller of its own would make.

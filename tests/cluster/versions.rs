@@ -7,7 +7,7 @@ use support::{control_plane::ADMIN, guard};
 
 use crate::{cluster::Clusters, tests_of_every_version};
 
-tests_of_every_version![registrations_and_admission_policies_are_accepted_without_a_warning];
+tests_of_every_version![registrations_and_admission_policies_raise_no_warning];
 
 const POLICIES: [&str; 3] = ["cci", "training-operator", "kueue"];
 
@@ -19,7 +19,7 @@ fn printed(arguments: &[&str]) -> String {
     text.replacen("  name: pytorchjob-guard\n", "  name: of-this-version\n", 1)
 }
 
-fn registrations_and_admission_policies_are_accepted_without_a_warning(clusters: &Clusters) {
+fn registrations_and_admission_policies_raise_no_warning(clusters: &Clusters) {
     let plane = &clusters.cci().plane;
     let version = plane.kubectl(ADMIN).args(["version", "--output=json"]).output().expect("kubectl runs");
     let version: Value = serde_json::from_slice(&version.stdout).expect("JSON");

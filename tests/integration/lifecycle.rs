@@ -146,7 +146,7 @@ fn finishes_what_is_in_flight_after_the_listener_is_closed() {
 }
 
 #[test]
-fn answers_the_first_request_of_connections_that_were_accepted_before_the_listener_closed() {
+fn answers_connections_accepted_before_the_listener_closed() {
     let mut guard = Guard::with(&["--drain-timeout", "1h"]);
     let tls = Tls::trusting(&guard.ca());
     // One that has not even begun its handshake, and one that has ended it.
@@ -169,7 +169,7 @@ fn answers_the_first_request_of_connections_that_were_accepted_before_the_listen
 }
 
 #[test]
-fn answers_connections_that_wait_in_the_accept_queue_when_the_listener_closes() {
+fn answers_the_accept_queue_of_a_closing_listener() {
     let mut guard = Guard::with(&["--drain-timeout", "1h"]);
     let tls = Tls::trusting(&guard.ca());
     // While the process is stopped, the system accepts connections for it.
@@ -185,7 +185,7 @@ fn answers_connections_that_wait_in_the_accept_queue_when_the_listener_closes() 
 }
 
 #[test]
-fn answers_the_first_request_of_an_http2_connection_that_came_before_the_listener_closed() {
+fn answers_http2_connections_accepted_before_closing() {
     let mut guard = Guard::with(&["--drain-timeout", "1h"]);
     block_on(async {
         let mut client = Client2::to(&guard).await;

@@ -29,7 +29,7 @@ fn anchors(page: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_alert_says_how_bad_it_is_what_it_means_and_where_to_read_on() {
+fn every_alert_has_a_severity_a_description_and_a_runbook() {
     let page = fs::read_to_string(Path::new(DOCS).join("operations.md")).expect("the page");
     let anchors = anchors(&page);
     let mut names = BTreeSet::new();
@@ -83,7 +83,7 @@ fn the_operators_rules_are_the_same() {
 }
 
 #[test]
-fn every_panel_can_be_told_from_the_others_and_says_what_it_shows() {
+fn every_panel_has_a_title_and_a_description_of_its_own() {
     let dashboard = file("dashboard.json");
     let all = list(&dashboard, "/panels");
     let ids: BTreeSet<u64> = all.iter().map(|panel| panel["id"].as_u64().expect("an id")).collect();
@@ -110,7 +110,7 @@ fn every_panel_can_be_told_from_the_others_and_says_what_it_shows() {
 
 /// Whoever imports it has a data source of another name.
 #[test]
-fn every_query_of_the_dashboard_goes_to_the_data_source_that_was_chosen() {
+fn every_query_of_the_dashboard_uses_the_chosen_data_source() {
     let dashboard = file("dashboard.json");
     let variables: Vec<&str> = list(&dashboard, "/templating/list").iter().map(|one| text(one, "/name")).collect();
     assert_eq!(variables, ["datasource", "namespace"]);

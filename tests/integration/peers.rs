@@ -32,7 +32,7 @@ fn rejects_a_body_that_does_not_come() {
 }
 
 #[test]
-fn rejects_a_body_that_does_not_come_within_the_time_that_was_asked_for() {
+fn rejects_a_body_that_misses_the_requests_timeout() {
     let guard = Guard::start();
     let mut client = Client::to(&guard);
     let request = post_to("/validate?timeout=150ms", &allowed());

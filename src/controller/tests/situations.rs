@@ -268,7 +268,7 @@ fn the_registration_is_gone() {
 }
 
 #[test]
-fn conditions_are_tightened_at_once_and_loosened_after_the_settle_period() {
+fn conditions_tighten_at_once_and_loosen_after_settling() {
     let now = Now::read();
     let (mut replica, stored) = ready(now);
     // Conditions of another policy hold back questions that this one has.
@@ -288,7 +288,7 @@ fn conditions_are_tightened_at_once_and_loosened_after_the_settle_period() {
 }
 
 #[test]
-fn a_write_of_conditions_that_comes_too_late_has_the_registration_read() {
+fn a_write_of_conditions_that_is_too_late_causes_a_read() {
     let now = Now::read();
     let (mut replica, stored) = ready(now);
     let drifted = registration(&service("guard"), &policy("loose"), Some(stored.bundle()), true);

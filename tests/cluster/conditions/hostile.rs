@@ -11,8 +11,8 @@ use crate::{cluster::Clusters, tests};
 
 tests![
     a_hostile_job_can_be_labelled_and_deleted,
-    an_admission_policy_rejects_what_is_too_large_but_for_its_deletion,
-    at_the_bound_an_update_ends_the_same_with_and_without_conditions,
+    an_admission_policy_rejects_large_jobs_except_for_deletion,
+    at_the_bound_conditions_change_no_outcome,
     at_the_bound_conditions_decide_allowed_edits_alone,
 ];
 
@@ -150,7 +150,7 @@ fn delete_in_the_foreground(cluster: &ComparedCluster, namespace: &str, job: &st
     assert_eq!(gone.code, 404, "{context}: {}", gone.outcome());
 }
 
-fn an_admission_policy_rejects_what_is_too_large_but_for_its_deletion(clusters: &Clusters) {
+fn an_admission_policy_rejects_large_jobs_except_for_deletion(clusters: &Clusters) {
     let cluster = clusters.compared.cci();
     for (policy, name, make) in SHAPES {
         let namespace = namespace(policy, Judge::AdmissionPolicy);
@@ -171,7 +171,7 @@ fn an_admission_policy_rejects_what_is_too_large_but_for_its_deletion(clusters: 
     }
 }
 
-fn at_the_bound_an_update_ends_the_same_with_and_without_conditions(clusters: &Clusters) {
+fn at_the_bound_conditions_change_no_outcome(clusters: &Clusters) {
     let cluster = clusters.compared.cci();
     for policy in [CCI, "kueue"] {
         // With apiVersion, kind, metadata and spec at the top; the example's spec has some fields of its own.

@@ -20,14 +20,14 @@ use crate::{
 };
 
 tests_of_every_version![
-    random_edits_of_the_cci_layout_end_the_same_with_and_without_conditions,
-    random_edits_of_the_training_operators_layout_end_the_same_with_and_without_conditions,
+    conditions_change_no_outcome_of_random_edits_of_cci_jobs,
+    conditions_change_no_outcome_of_random_edits_of_v1_jobs,
     a_scale_ends_the_same_with_and_without_conditions,
-    while_no_guard_runs_accepts_what_changes_mutable_fields_and_rejects_the_rest,
+    while_no_guard_runs_accepts_mutable_fields_only,
     while_no_guard_runs_exemptions_hold,
     an_admission_policy_lets_kueue_start_a_job_and_nobody_else,
     while_no_guard_runs_accepts_a_label_of_a_job_of_a_megabyte,
-    an_integer_beyond_2_to_the_53_passes_for_the_float_next_to_it,
+    an_integer_beyond_2_to_the_53_passes_for_the_next_float,
 ];
 
 /// How many random edits for each policy and layout; `PROPTEST_CASES` asks for another number.
@@ -56,11 +56,11 @@ impl ComparedClusters {
     }
 }
 
-fn random_edits_of_the_cci_layout_end_the_same_with_and_without_conditions(clusters: &Clusters) {
+fn conditions_change_no_outcome_of_random_edits_of_cci_jobs(clusters: &Clusters) {
     random_edits(clusters.compared.cci());
 }
 
-fn random_edits_of_the_training_operators_layout_end_the_same_with_and_without_conditions(clusters: &Clusters) {
+fn conditions_change_no_outcome_of_random_edits_of_v1_jobs(clusters: &Clusters) {
     random_edits(clusters.compared.training_operator());
 }
 
@@ -145,7 +145,7 @@ enum Outcome {
     Refused,
 }
 
-fn while_no_guard_runs_accepts_what_changes_mutable_fields_and_rejects_the_rest(clusters: &Clusters) {
+fn while_no_guard_runs_accepts_mutable_fields_only(clusters: &Clusters) {
     use Outcome::{Passed, Refused};
     let (cci, training_operator) = (clusters.compared.cci(), clusters.compared.training_operator());
     let labels = "/metadata/labels";
@@ -251,7 +251,7 @@ fn while_no_guard_runs_accepts_a_label_of_a_job_of_a_megabyte(clusters: &Cluster
 }
 
 /// The one known difference: CEL compares an integer with a float as floats. No field of a job is that large.
-fn an_integer_beyond_2_to_the_53_passes_for_the_float_next_to_it(clusters: &Clusters) {
+fn an_integer_beyond_2_to_the_53_passes_for_the_next_float(clusters: &Clusters) {
     let cluster = clusters.compared.cci();
     let mut job = edits::jobs().swap_remove(0);
     job["metadata"]["name"] = json!("large");

@@ -10,7 +10,7 @@ use support::programs::kubectl;
 use crate::{cluster::Clusters, tests};
 
 tests![
-    by_default_every_peer_gets_in_and_the_guard_may_connect_anywhere,
+    by_default_every_peer_may_connect_and_the_guard_anywhere,
     kubectl_and_helm_restrict_the_same_peers,
     kustomize_fails_without_the_peers_that_may_get_in,
 ];
@@ -20,7 +20,7 @@ fn port(number: u16) -> Value {
     json!({"protocol": "TCP", "port": number})
 }
 
-fn by_default_every_peer_gets_in_and_the_guard_may_connect_anywhere(_: &Clusters) {
+fn by_default_every_peer_may_connect_and_the_guard_anywhere(_: &Clusters) {
     for objects in [OVERLAYS[0].objects(), OVERLAYS[0].chart_objects_with("cci")] {
         let expected = json!({
             "podSelector": {"matchLabels": {"app.kubernetes.io/name": NAME}},

@@ -103,7 +103,7 @@ fn a_status_update_may_change_anything() {
 }
 
 #[test]
-fn what_the_policy_does_not_list_is_said_to_be_none_of_its_business() {
+fn says_that_the_policy_is_not_about_an_unlisted_resource() {
     let pod = "{apiVersion: v1, kind: Pod, metadata: {name: web}, spec: {a: 1}}";
     let folder = Folder::new()
         .with("old.yaml", format!("# flow style\n{pod}"))

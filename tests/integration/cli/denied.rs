@@ -78,7 +78,7 @@ fn the_answer_is_shown_as_json() {
 }
 
 #[test]
-fn a_string_is_no_number_and_a_large_number_keeps_its_last_digit() {
+fn tells_strings_from_numbers_and_large_numbers_apart() {
     let folder = edited(r#""--epochs", "2""#, r#""--epochs", 2"#);
     assert_snapshot!(folder.run(&["check", "old.yaml", "new.yaml"]), @r#"
     exit code 1

@@ -17,7 +17,7 @@ fn refused(args: &[&str]) -> String {
 }
 
 #[test]
-fn registers_the_guard_for_updates_of_the_policys_resources_and_of_their_scale() {
+fn registers_updates_of_the_policys_resources_and_their_scale() {
     let configuration = registration(&Folder::new(), &[]);
     assert_eq!(configuration["metadata"], json!({"name": "pytorchjob-guard"}));
     let webhooks = configuration["webhooks"].as_array().expect("webhooks");

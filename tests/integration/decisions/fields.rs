@@ -10,7 +10,7 @@ fn accepts_an_update_that_changes_nothing() {
 }
 
 #[test]
-fn accepts_a_change_of_each_mutable_field_and_rejects_one_of_its_neighbour() {
+fn accepts_each_mutable_field_and_rejects_its_neighbour() {
     set("/spec/ttlSecondsAfterFinished", json!(60)).accepts();
     set("/spec/activeDeadlineSeconds", json!(60)).accepts();
     set("/spec/cleanPodPolicy", json!("Running")).accepts();

@@ -105,7 +105,7 @@ fn strict_equality_compares_json_values() {
 }
 
 #[test]
-fn a_denial_with_403_has_the_same_causes_and_never_says_immutable() {
+fn a_denial_with_403_has_the_same_causes_without_immutable() {
     let update = set("/spec/backoffLimit", json!(3)).now(&format!("{CONTAINER}/image"), json!("x"));
     let invalid = answer(&update, &policy(""));
     let forbidden = answer(&update, &policy("denial: {reason: Forbidden}"));

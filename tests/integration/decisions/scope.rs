@@ -79,7 +79,7 @@ fn only_the_spec_of_a_scale_counts() {
 }
 
 #[test]
-fn the_garbage_collector_changes_finalizers_and_owners_and_nothing_else() {
+fn the_garbage_collector_changes_finalizers_and_owners_only() {
     let owners = json!([{"apiVersion": "v1", "kind": "Workflow", "name": "w", "uid": "1"}]);
     for user in COLLECTORS {
         set("/metadata/finalizers", json!(["foregroundDeletion"])).by(user).accepts();

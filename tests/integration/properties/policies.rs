@@ -54,7 +54,7 @@ proptest! {
     }
 
     #[test]
-    fn the_core_agrees_with_the_reference_on_scales_under_any_policy(
+    fn the_core_and_the_reference_agree_on_scales_under_policies(
         old in jobs::scale(), edits in edits::edits(), sketch in sketch(), user in user(), seed in noise(),
     ) {
         let new = edited(&old, &edits);

@@ -90,7 +90,7 @@ fn names_all_that_nothing_exercises() {
 }
 
 #[test]
-fn nothing_is_missing_with_all_cases_and_what_each_is_for_without_it() {
+fn all_cases_cover_everything_and_each_is_needed() {
     let full = with_cases(CASES.iter().map(|(_, case)| *case)).test(&["suite.yaml", "--require-coverage"]);
     assert!(full.starts_with("exit code 0\n"), "{full}");
     assert!(full.contains("Coverage of policy.yaml: 8 of 8 parts exercised both ways\n"), "{full}");
@@ -118,7 +118,7 @@ fn an_immutable_field_ends_where_a_change_beside_it_is_allowed() {
 }
 
 #[test]
-fn cases_that_fail_do_not_count_and_suites_of_one_policy_count_together() {
+fn failed_cases_do_not_count_and_suites_of_one_policy_add_up() {
     let wrong = CASES[0].1.replace("Allowed", "Denied, fields: [spec.x]");
     let said = with_cases([wrong.as_str()].into_iter()).test(&["suite.yaml", "--coverage"]);
     assert!(said.contains(CASES[0].0), "{said}");

@@ -7,6 +7,7 @@ use clap::Args;
 use super::{
     duration::{lifetime, settle_period},
     registration::DeclaredArgs,
+    service::{ServiceArg, without_port},
 };
 
 /// The arguments of `serve` about the cluster. Each is read from the environment as well.
@@ -28,8 +29,8 @@ pub struct ClusterArgs {
     #[arg(long, env = "PYTORCHJOB_GUARD_MANAGE_CERTS", requires_all = ["registration", "service", "secret"])]
     pub manage_certs: bool,
     /// The Service that API servers call us by.
-    #[arg(long, value_name = "NAMESPACE/NAME", env = "PYTORCHJOB_GUARD_SERVICE", value_parser = service)]
-    pub service: Option<(String, String)>,
+    #[arg(long, value_name = "NAMESPACE/NAME", env = "PYTORCHJOB_GUARD_SERVICE", value_parser = without_port)]
+    pub service: Option<ServiceArg>,
     /// The Secret for the CA, in the namespace of the Service. It must be there; without data a CA is made.
     #[arg(long, value_name = "NAME", env = "PYTORCHJOB_GUARD_SECRET")]
     pub secret: Option<String>,
@@ -42,15 +43,4 @@ pub struct ClusterArgs {
     /// The updates that the registration leaves out on purpose.
     #[command(flatten)]
     pub declared: DeclaredArgs,
-}
-
-/// `NAMESPACE/NAME`
-fn service(text: &str) -> Result<(String, String), String> {
-    let is_name = |name: &str| {
-        !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-    };
-    match text.split_once('/') {
-        Some((namespace, name)) if is_name(namespace) && is_name(name) => Ok((namespace.to_owned(), name.to_owned())),
-        _ => Err("write NAMESPACE/NAME".to_owned()),
-    }
 }

@@ -7,6 +7,7 @@ mod duration;
 mod policy;
 mod registration;
 mod serve;
+mod service;
 mod test;
 
 use std::{ffi::OsString, path::Path};
@@ -20,6 +21,7 @@ pub use self::{
     policy::{DoctorArgs, LintArgs, PolicyArgs, PolicyCommand, PolicyOutput, ShowArgs},
     registration::{DeclaredArgs, FailurePolicy, ManifestOutput, MatchConditionsArgs, RegistrationArgs, VapArgs},
     serve::{LogFormat, ServeArgs},
+    service::ServiceArg,
     test::{Color, Report, TestArgs},
 };
 

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::{Ended, Exit, say};
 use crate::{
     certificates::pem,
-    cli::{ManifestOutput, MatchConditionsArgs, RegistrationArgs, VapArgs},
+    cli::{ManifestOutput, MatchConditionsArgs, RegistrationArgs, ServiceArg, VapArgs},
     policy::source::{Source, SourceError},
     registration::{Address, Part, Registration, admission_policy, match_conditions},
 };
@@ -126,20 +126,8 @@ fn address(args: &RegistrationArgs) -> Result<Address, RegistrationError> {
         return url_address(url).map_err(|problem| RegistrationError::Url { url: url.clone(), problem });
     }
     let wrong = || RegistrationError::Service(args.service.clone());
-    let (namespace, service) = args.service.split_once('/').ok_or_else(wrong)?;
-    let (name, port) = match service.split_once(':') {
-        Some((name, port)) => (name, Some(port.parse().ok().filter(|port| *port > 0).ok_or_else(wrong)?)),
-        None => (service, None),
-    };
-    let is_label = |text: &str| {
-        !text.is_empty()
-            && text.len() <= 63
-            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-    };
-    if !is_label(namespace) || !is_label(name) {
-        return Err(wrong());
-    }
-    Ok(Address::Service { namespace: namespace.to_owned(), name: name.to_owned(), port })
+    let ServiceArg { namespace, name, port } = ServiceArg::parse(&args.service).ok_or_else(wrong)?;
+    Ok(Address::Service { namespace, name, port })
 }
 
 /// Reads a URL that the API server accepts for a webhook.

@@ -130,7 +130,7 @@ fn tls_source(
     client_ca: Option<PathBuf>,
     args: ClusterArgs,
 ) -> Result<(TlsSource, Option<PathBuf>), ServeError> {
-    let service = args.service.map(|(namespace, name)| ServiceName { namespace, name });
+    let service = args.service.map(|service| ServiceName { namespace: service.namespace, name: service.name });
     let certificates = args.secret.filter(|_| args.manage_certs).zip(service.clone()).map(|(secret, service)| {
         let lifetimes = Lifetimes { leaf: args.leaf_lifetime, ca: args.ca_lifetime };
         ManagedCertificates { service, secret, lifetimes }

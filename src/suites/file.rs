@@ -13,6 +13,7 @@ use super::{
 use crate::{
     documents::{self, DocumentError},
     policy::Policy,
+    yaml::closest,
 };
 
 const API_VERSION: &str = "pytorchjob-guard/v1";
@@ -47,8 +48,6 @@ pub(super) struct CaseFile {
     pub(super) fields: Option<Spanned<Vec<Spanned<String>>>>,
 }
 
-/// The similarity of two words from which one is taken for a typing error of the other.
-const ALIKE: f64 = 0.8;
 /// The group of all our kinds.
 const GROUP: &str = "pytorchjob-guard/";
 
@@ -67,7 +66,7 @@ impl Head {
         let (api_version, kind) = (text(&self.api_version), text(&self.kind));
         let is_of_group = api_version.as_ref().is_none_or(|api_version| api_version.starts_with(GROUP));
         match kind.as_deref() {
-            Some(KIND) => is_of_group || api_version.is_some_and(|version| strsim::jaro(&version, API_VERSION) > ALIKE),
+            Some(KIND) => is_of_group || api_version.is_some_and(|version| closest(&version, &[API_VERSION]).is_some()),
             // A slip in the kind must not take all cases out of a run.
             kind => api_version.is_some() && is_of_group && kind != Some(Policy::KIND),
         }

@@ -12,8 +12,8 @@ use crate::{
 
 tests![fails_only_calls_to_a_replica_that_is_killed];
 
-/// How a call ends whose connection breaks, where the API server does not say which one it was.
-const BROKEN: [&str; 2] = [": EOF", ": http: server closed idle connection"];
+/// The errors of a call whose connection breaks in which the API server does not name the peer.
+const BROKEN: [&str; 3] = [": EOF", ": http: server closed idle connection", ": use of closed network connection"];
 
 fn fails_only_calls_to_a_replica_that_is_killed(clusters: &TestClusters, overlay: Overlay) {
     let cluster = clusters.with(overlay);

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{
     duration::{lifetime, settle_period},
-    registration::DeclaredArgs,
+    registration::WebhookArgs,
     service::{ServiceArg, without_port},
 };
 
@@ -40,7 +40,7 @@ pub struct ClusterArgs {
     /// The validity of a CA. It is renewed after two thirds of this time
     #[arg(long, value_name = "DURATION", env = "PYTORCHJOB_GUARD_CA_LIFETIME", default_value = "365days", value_parser = lifetime)]
     pub ca_lifetime: Duration,
-    /// The updates that the registration leaves out on purpose.
+    /// The settings of the webhooks.
     #[command(flatten)]
-    pub declared: DeclaredArgs,
+    pub webhooks: WebhookArgs,
 }

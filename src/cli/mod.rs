@@ -19,7 +19,7 @@ pub use self::{
     check::{CheckArgs, Output},
     cluster::ClusterArgs,
     policy::{DoctorArgs, LintArgs, PolicyArgs, PolicyCommand, PolicyOutput, ShowArgs},
-    registration::{DeclaredArgs, FailurePolicy, ManifestOutput, MatchConditionsArgs, RegistrationArgs, VapArgs},
+    registration::{FailurePolicy, ManifestOutput, MatchConditionsArgs, RegistrationArgs, VapArgs, WebhookArgs},
     serve::{LogFormat, ServeArgs},
     service::ServiceArg,
     test::{Color, Report, TestArgs},

@@ -57,8 +57,8 @@ pub enum PolicyOutput {
     after_help = "Exit code 0: the policies can be used. 1: they can, but with --strict a warning counts. 2: one cannot."
 )]
 pub struct LintArgs {
-    /// Policy files, or built-in policies' names.
-    #[arg(value_name = "FILE", required = true)]
+    /// Policy files, folders of them, or built-in policies' names. Of a folder it says which overlap.
+    #[arg(value_name = "FILE|FOLDER", required = true)]
     pub policies: Vec<String>,
     /// Exit with code 1 where there is a warning.
     #[arg(long)]

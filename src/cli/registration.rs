@@ -5,14 +5,19 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
-use crate::registration::{Declared, parse_selector};
+use crate::policy::{self, WebhookSettings, parse_selector};
 
 /// The arguments of `registration`.
 #[derive(Debug, Args)]
 pub struct RegistrationArgs {
-    /// A built-in policy's name, or a policy file.
-    #[arg(value_name = "NAME|FILE", env = "PYTORCHJOB_GUARD_POLICY", default_value = "cci")]
-    pub policy: String,
+    /// Built-in policies' names, policy files, and folders of policy files.
+    #[arg(
+        value_name = "NAME|FILE|FOLDER",
+        env = "PYTORCHJOB_GUARD_POLICY",
+        value_delimiter = ',',
+        default_value = "cci"
+    )]
+    pub policies: Vec<String>,
     /// The guard's Service.
     #[arg(long, value_name = "NAMESPACE/NAME[:PORT]", default_value = "pytorchjob-guard/pytorchjob-guard")]
     pub service: String,
@@ -31,9 +36,9 @@ pub struct RegistrationArgs {
     /// The output format
     #[arg(short, long, value_name = "FORMAT", default_value = "yaml")]
     pub output: ManifestOutput,
-    /// The updates that it leaves out on purpose.
+    /// The settings of the webhooks.
     #[command(flatten)]
-    pub declared: DeclaredArgs,
+    pub webhooks: WebhookArgs,
 }
 
 /// The arguments of `policy match-conditions`.
@@ -58,27 +63,32 @@ pub struct VapArgs {
     pub policy: String,
 }
 
-/// The updates that a registration leaves out on purpose: arguments of `registration`, and of `serve`, for which it is no
-/// drift then.
+/// The settings of the webhooks of policies that do not give them: arguments of `registration`, and of `serve`, for which
+/// they are no drift then.
 #[derive(Debug, Clone, Args)]
-pub struct DeclaredArgs {
-    /// The registration's namespaceSelector, as in `kubectl get --selector`; without it, all namespaces.
+pub struct WebhookArgs {
+    /// The namespaceSelector of policies without one, as in `kubectl get --selector`; without either, all namespaces.
     #[arg(long, value_name = "SELECTOR", env = "PYTORCHJOB_GUARD_NAMESPACE_SELECTOR", value_parser = parse_selector)]
     pub namespace_selector: Option<LabelSelector>,
-    /// The registration's objectSelector; without it, all objects. It does not select updates of `scale`.
+    /// The objectSelector of policies without one; without either, all objects. It does not select updates of `scale`.
     #[arg(long, value_name = "SELECTOR", env = "PYTORCHJOB_GUARD_OBJECT_SELECTOR", value_parser = parse_selector)]
     pub object_selector: Option<LabelSelector>,
-    /// The registration's failurePolicy.
+    /// The failurePolicy of policies without one.
     #[arg(long, value_name = "POLICY", env = "PYTORCHJOB_GUARD_FAILURE_POLICY", default_value = "Fail")]
     pub failure_policy: FailurePolicy,
 }
 
-impl From<DeclaredArgs> for Declared {
-    fn from(args: DeclaredArgs) -> Self {
+impl From<WebhookArgs> for WebhookSettings {
+    fn from(args: WebhookArgs) -> Self {
+        let failure_policy = match args.failure_policy {
+            FailurePolicy::Fail => policy::FailurePolicy::Fail,
+            FailurePolicy::Ignore => policy::FailurePolicy::Ignore,
+        };
         Self {
             namespaces: args.namespace_selector,
             objects: args.object_selector,
-            ignores_failures: args.failure_policy == FailurePolicy::Ignore,
+            failure_policy: Some(failure_policy),
+            timeout_seconds: None,
         }
     }
 }

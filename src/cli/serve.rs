@@ -33,9 +33,16 @@ pub struct ServeArgs {
     /// Let in only clients with a certificate from one of the CAs in this PEM file.
     #[arg(long, value_name = "FILE", env = "PYTORCHJOB_GUARD_CLIENT_CA")]
     pub client_ca: Option<PathBuf>,
-    /// A built-in policy's name, or a policy file, which is read again when it changes.
-    #[arg(long, value_name = "NAME|FILE", env = "PYTORCHJOB_GUARD_POLICY", default_value = "cci")]
-    pub policy: String,
+    /// A built-in policy's name, a policy file, or a folder of policy files, which are read again when they change. Given several
+    /// times, or several with commas between them, each policy has its own path: /validate/NAME.
+    #[arg(
+        long = "policy",
+        value_name = "NAME|FILE|FOLDER",
+        env = "PYTORCHJOB_GUARD_POLICY",
+        value_delimiter = ',',
+        default_value = "cci"
+    )]
+    pub policies: Vec<String>,
     /// The largest request body, in bytes.
     #[arg(long, value_name = "BYTES", env = "PYTORCHJOB_GUARD_MAX_BODY_BYTES", default_value_t = 8 << 20)]
     pub max_body_bytes: usize,

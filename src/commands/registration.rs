@@ -7,14 +7,16 @@ use std::{
 };
 
 use hyper::Uri;
-use k8s_openapi::api::admissionregistration::v1::ValidatingWebhook;
 use serde::Serialize;
 
 use super::{Ended, Exit, say};
 use crate::{
     certificates::pem,
     cli::{ManifestOutput, MatchConditionsArgs, RegistrationArgs, ServiceArg, VapArgs},
-    policy::source::{Source, SourceError},
+    policy::{
+        PATH, Sources,
+        source::{Source, SourceError},
+    },
     registration::{Address, Part, Registration, admission_policy, match_conditions},
 };
 
@@ -45,6 +47,8 @@ enum RegistrationError {
     CaBundle { file: PathBuf, problem: String },
     #[error("{0}: the policy has more fields than an API server would compile an expression of")]
     TooLarge(String),
+    #[error("{0}: objectSelector: a ValidatingAdmissionPolicy with one would let every change of scale through")]
+    ObjectSelector(String),
     #[error("the manifest cannot be written as YAML: {0}")]
     Yaml(#[from] serde_saphyr::ser::Error),
     #[error("the manifest cannot be written as JSON: {0}")]
@@ -72,25 +76,24 @@ pub(super) fn vap(args: &VapArgs) -> Ended {
 }
 
 fn print_registration(args: &RegistrationArgs) -> Result<(), RegistrationError> {
-    let policy = Source::find(&args.policy)?.policy()?;
+    let (_, policies) = Sources::find(&args.policies, args.webhooks.clone().into())?;
+    if let Some(problem) = policies.problems().next() {
+        return Err(SourceError::Unusable(problem.reason.to_owned()).into());
+    }
     let registration = Registration {
         name: args.name.clone(),
         address: address(args)?,
         ca_bundle: args.ca_bundle.as_deref().map(ca_bundle).transpose()?,
         always_ask: args.always_ask,
     };
-    let configuration = registration.configuration_with(&policy, &args.declared.clone().into());
-    // The first is that of the objects.
-    let asks_always = |webhooks: &Vec<_>| webhooks.first().is_some_and(has_no_conditions);
-    if !args.always_ask && configuration.webhooks.as_ref().is_some_and(asks_always) {
-        let why = "has more fields than an API server would compile a condition of: it will ask about every update";
-        say(format_args!("Warning: {} {why}", args.policy));
+    for policy in policies.policies().filter(|_| !args.always_ask) {
+        if match_conditions(policy, Part::Object).is_empty() {
+            let why = "has more fields than an API server would compile a condition of: it will ask about every update";
+            say(format_args!("Warning: policy {} {why}", policy.name()));
+        }
     }
+    let configuration = registration.configuration(&policies);
     print(&configuration, args.output)
-}
-
-fn has_no_conditions(webhook: &ValidatingWebhook) -> bool {
-    webhook.match_conditions.is_none()
 }
 
 fn print_conditions(args: &MatchConditionsArgs) -> Result<(), RegistrationError> {
@@ -106,7 +109,11 @@ fn print_conditions(args: &MatchConditionsArgs) -> Result<(), RegistrationError>
 
 fn print_vap(args: &VapArgs) -> Result<(), RegistrationError> {
     let too_large = || RegistrationError::TooLarge(args.policy.clone());
-    let (policy, binding) = admission_policy(&Source::find(&args.policy)?.policy()?).ok_or_else(too_large)?;
+    let policy = Source::find(&args.policy)?.policy()?;
+    if policy.has_object_selector() {
+        return Err(RegistrationError::ObjectSelector(args.policy.clone()));
+    }
+    let (policy, binding) = admission_policy(&policy).ok_or_else(too_large)?;
     let (policy, binding) = (serde_saphyr::to_string(&policy)?, serde_saphyr::to_string(&binding)?);
     write!(io::stdout(), "{VAP_HEADER}{policy}---\n{binding}")?;
     Ok(())
@@ -140,10 +147,10 @@ fn url_address(url: &str) -> Result<Address, &'static str> {
         None | Some("") => return Err("it has no host"),
         Some(_) if url.contains('@') => return Err("it may not have a user"),
         Some(_) if parsed.query().is_some() || url.contains('#') => return Err("it may have neither ? nor #"),
-        Some(_) if parsed.path() != "/validate" => return Err("the guard answers at /validate"),
+        Some(_) if parsed.path() != PATH => return Err("the guard answers at /validate"),
         Some(_) => {}
     }
-    Ok(Address::Url(url.to_owned()))
+    Ok(Address::Url(url.trim_end_matches(PATH).to_owned()))
 }
 
 /// The file's bytes, if an API server could use them: certificates, and not a key.

@@ -2,17 +2,16 @@
 
 use std::{io, path::PathBuf, thread, time::SystemTime};
 
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{Ended, Exit, log::Logging};
 use crate::{
     certificates::{self, CertificateError, Folder, Lifetimes, Local},
     cli::{ClusterArgs, ServeArgs},
     controller::{self, ManagedCertificates},
-    policy::Policy,
-    policy::source,
+    policy::{SourceError, Sources},
     registration::ServiceName,
-    server::{self, Config, Deadlines, Ending, Limits, PolicySource, ServerError, Signals, TlsFiles, TlsSource},
+    server::{self, Config, Deadlines, Ending, Limits, ServerError, Signals, TlsFiles, TlsSource},
 };
 
 /// The folder of local certificates if none are named.
@@ -28,8 +27,10 @@ const EXAMPLE: &str = r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionRe
 enum ServeError {
     #[error(transparent)]
     Certificate(#[from] CertificateError),
+    #[error("--policy {0}")]
+    Policy(#[from] SourceError),
     #[error(transparent)]
-    Server(ServerError),
+    Server(#[from] ServerError),
     #[error("--ca-lifetime is too short: a CA has to last for more than three times --leaf-lifetime")]
     Lifetimes,
     #[error("the log cannot start: {0}")]
@@ -38,16 +39,6 @@ enum ServeError {
     Runtime(io::Error),
     #[error("signals cannot be received: {0}")]
     Signals(io::Error),
-}
-
-impl From<ServerError> for ServeError {
-    fn from(error: ServerError) -> Self {
-        match error {
-            // It may have been meant for a name.
-            ServerError::Policy(error) => Self::Server(ServerError::Policy(error.may_have_meant_a_name())),
-            error => Self::Server(error),
-        }
-    }
 }
 
 pub(super) fn run(args: ServeArgs) -> Ended {
@@ -64,7 +55,11 @@ pub(super) fn run(args: ServeArgs) -> Ended {
 }
 
 fn serve(args: ServeArgs) -> Result<Ending, ServeError> {
-    let policy = find_policy(args.policy)?;
+    // Policies that cannot be used end the start before keys are made.
+    let (sources, policies) = Sources::find(&args.policies, args.cluster.webhooks.clone().into())?;
+    for problem in policies.problems() {
+        warn!(reason = problem.reason, "the policy file cannot be used");
+    }
     let (tls, ca) = tls_source(args.tls_cert, args.tls_key, args.client_ca, args.cluster)?;
     let config = Config {
         listen: args.listen,
@@ -83,7 +78,8 @@ fn serve(args: ServeArgs) -> Result<Ending, ServeError> {
         },
         shutdown_delay: args.shutdown_delay,
         drain_timeout: args.drain_timeout,
-        policy,
+        policies,
+        sources,
     };
 
     let workers = thread::available_parallelism().map_or(1, usize::from).min(MOST_WORKERS);
@@ -97,9 +93,11 @@ fn serve(args: ServeArgs) -> Result<Ending, ServeError> {
     let ending = runtime.block_on(async {
         let signals = Signals::install().map_err(ServeError::Signals)?;
         let bound = server::bind(config).await?;
-        let policy = bound.policy();
-        let (policy, digest) = (policy.name(), policy.digest());
-        info!(address = %bound.address(), admin = %bound.admin_address(), policy, digest, "serving");
+        let (address, admin, policies) = (bound.address(), bound.admin_address(), bound.policies());
+        for policy in policies.policies() {
+            let (policy, digest, path) = (policy.name(), policy.digest(), policies.path(policy));
+            info!(%address, %admin, policy, digest, path, "serving");
+        }
         if let Some(ca) = ca {
             let url = format!("https://{}/validate", server::reachable(bound.address()));
             info!("try it: curl --cacert {} -H 'content-type: application/json' -d '{EXAMPLE}' {url}", ca.display());
@@ -109,18 +107,6 @@ fn serve(args: ServeArgs) -> Result<Ending, ServeError> {
     // What is still open was given its time; waiting for it again would never end.
     runtime.shutdown_background();
     ending
-}
-
-/// The built-in policy of that name, else the file of that name. One that cannot be used ends the start before keys are
-/// made.
-fn find_policy(name_or_file: String) -> Result<PolicySource, ServeError> {
-    if let Some(policy) = Policy::builtin(&name_or_file) {
-        return Ok(PolicySource::Fixed(policy));
-    }
-    let file = PathBuf::from(name_or_file);
-    let contents = source::read(&file).and_then(|contents| source::of_file(&file, &contents));
-    contents.map_err(ServerError::Policy)?;
-    Ok(PolicySource::File(file))
 }
 
 /// The source of the certificate, with what to reconcile in the cluster, and the CA to trust if it is a local one.
@@ -138,7 +124,6 @@ fn tls_source(
     let controller = args.registration.map(|registration| controller::Config {
         registration,
         service,
-        declared: args.declared.into(),
         settle: args.manage_registration.then_some(args.registration_settle),
     });
     if let (Some(certificates), Some(controller)) = (certificates, &controller) {

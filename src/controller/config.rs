@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{
-    certificates::Lifetimes,
-    registration::{Declared, ServiceName},
-};
+use crate::{certificates::Lifetimes, registration::ServiceName};
 
 /// The objects that the guard reconciles as a client of the API server.
 #[derive(Debug, Clone)]
@@ -14,8 +11,6 @@ pub struct Config {
     pub registration: String,
     /// Its Service: webhooks of the configuration for another Service are not the guard's.
     pub service: Option<ServiceName>,
-    /// The updates that the registration leaves out on purpose.
-    pub declared: Declared,
     /// The settle period before conditions are loosened. None if the guard does not write conditions.
     pub settle: Option<Duration>,
 }

@@ -5,7 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric as _},
-    metrics::{counter::Counter, family::Family, gauge::ConstGauge},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::{ConstGauge, Gauge},
+    },
     registry::Registry,
 };
 
@@ -14,7 +18,7 @@ use crate::certificates::Validity;
 /// The metrics of the registration and of the CA.
 #[derive(Clone)]
 pub(crate) struct Metrics {
-    registration_fits: Known,
+    registration_fits: Family<[(&'static str, String); 1], Gauge>,
     registration_updates: Family<[(&'static str, &'static str); 1], Counter>,
     ca_kept: Known,
     ca_start: Known,
@@ -25,10 +29,7 @@ pub(crate) struct Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         Self {
-            registration_fits: Known::of(
-                "registration_fits",
-                "1 while the registration covers every update that the policy in effect denies, else 0",
-            ),
+            registration_fits: Family::default(),
             registration_updates: Family::default(),
             ca_kept: Known::of(
                 "ca_kept",
@@ -49,9 +50,14 @@ impl Default for Metrics {
 
 impl Metrics {
     pub(crate) fn register(&self, registry: &mut Registry) {
-        for known in [&self.registration_fits, &self.ca_kept, &self.ca_start, &self.ca_expiry] {
+        for known in [&self.ca_kept, &self.ca_start, &self.ca_expiry] {
             registry.register_collector(Box::new(known.clone()));
         }
+        registry.register(
+            "registration_fits",
+            "1 while the registration covers every update that the policy in effect denies, else 0, by policy",
+            self.registration_fits.clone(),
+        );
         registry.register(
             "registration_updates",
             "Attempts to bring registration and Secret in step, by result; a success is one that wrote the registration",
@@ -75,8 +81,13 @@ impl Metrics {
         self.registration_updates.get_or_create(&[("result", result)]).inc();
     }
 
-    pub(crate) fn registration_fits(&self, fits: bool) {
-        self.registration_fits.set(i64::from(fits));
+    pub(crate) fn registration_fits(&self, policy: &str, fits: bool) {
+        self.registration_fits.get_or_create(&[("policy", policy.to_owned())]).set(i64::from(fits));
+    }
+
+    /// Forgets a policy that is served no more.
+    pub(crate) fn policy_is_gone(&self, policy: &str) {
+        self.registration_fits.remove(&[("policy", policy.to_owned())]);
     }
 
     pub(crate) fn ca_is(&self, validity: Validity) {

@@ -22,7 +22,7 @@ use super::{
     settle::SettleTimer,
     status::Status,
 };
-use crate::policy::Policy;
+use crate::policy::PolicySet;
 
 /// The intervals of self-calls: of a guard that is ready, and of one that is not.
 pub(super) const CALL_INTERVAL: Duration = Duration::from_secs(10);
@@ -30,11 +30,11 @@ pub(super) const RECALL_INTERVAL: Duration = Duration::from_millis(500);
 /// The most failures that are logged of one outage.
 const MOST_LOGGED: usize = 4;
 
-/// The policy in effect, and a stricter one that waits for the conditions.
+/// The policies in effect, and the next ones, which wait for the conditions.
 #[derive(Debug, Clone)]
 pub(super) struct Policies {
-    pub(super) in_effect: Arc<Policy>,
-    pub(super) waiting: Option<Arc<Policy>>,
+    pub(super) in_effect: Arc<PolicySet>,
+    pub(super) waiting: Option<Arc<PolicySet>>,
 }
 
 /// The registration that a bundle is written over, if there is one.
@@ -91,10 +91,10 @@ pub(super) struct Observed {
 }
 
 impl Observed {
-    pub(super) fn new(config: Config, certificates: Option<ManagedCertificates>, policy: Arc<Policy>) -> Self {
+    pub(super) fn new(config: Config, certificates: Option<ManagedCertificates>, policies: Arc<PolicySet>) -> Self {
         Self {
             config,
-            policies: Policies { in_effect: policy, waiting: None },
+            policies: Policies { in_effect: policies, waiting: None },
             registration: Followed::new(),
             ca: certificates.map(ObservedCa::new),
             settle: SettleTimer::default(),
@@ -284,8 +284,8 @@ impl Observed {
         }
         match self.wrote(written, metrics) {
             Ok(()) => {
-                let (registration, policy) = (&self.config.registration, self.policies.in_effect.name());
-                info!(registration, policy, "reconciled the conditions with the policy");
+                let registration = &self.config.registration;
+                info!(registration, "reconciled the conditions with the policies");
                 self.conditions.succeeded(FIRST_PAUSE, now);
             }
             Err(error) => self.write_failed(&error, metrics, |observed| &mut observed.conditions, now),

@@ -15,8 +15,8 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     certificates::pem,
-    policy::Policy,
-    registration::{ServiceName, exact, tightened, webhooks_of},
+    policy::PolicySet,
+    registration::{ServiceName, exact, path_of, tightened, webhooks_of},
 };
 
 /// The desired registration.
@@ -30,10 +30,10 @@ pub(super) struct Wanted<'p> {
 
 /// The desired conditions.
 pub(super) enum Conditions<'p> {
-    /// They may hold back no question that one of these policies has.
-    Fit(Vec<&'p Policy>),
-    /// They are those of this policy.
-    Are(&'p Policy),
+    /// They may hold back no question that a policy of one of these sets has.
+    Fit(Vec<&'p PolicySet>),
+    /// They are those of these policies.
+    Are(&'p PolicySet),
 }
 
 /// The strategic merge patch that makes the registration what it should be, where it is not.
@@ -58,9 +58,13 @@ pub(super) fn registration(configuration: &ValidatingWebhookConfiguration, wante
 
 impl Conditions<'_> {
     fn of(&self, webhook: &ValidatingWebhook) -> Option<Vec<MatchCondition>> {
+        let path = path_of(webhook);
         match self {
-            Self::Fit(policies) => tightened(webhook, policies),
-            Self::Are(policy) => exact(webhook, policy),
+            Self::Fit(sets) => {
+                let policies: Vec<_> = sets.iter().filter_map(|set| set.at(path)).map(|policy| &**policy).collect();
+                tightened(webhook, &policies)
+            }
+            Self::Are(set) => exact(webhook, set.at(path)?),
         }
     }
 }

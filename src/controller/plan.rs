@@ -1,6 +1,6 @@
 //! The plan: what to do next, by what was observed. It is pure: it waits for nothing, and reads no clock.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use serde_json::Value;
@@ -17,7 +17,11 @@ use super::{
     patch::{self, Conditions, Wanted},
     status::Status,
 };
-use crate::{certificates::StoredCa, policy::Policy, registration::drift};
+use crate::{
+    certificates::StoredCa,
+    policy::{Policy, PolicySet},
+    registration::{Drift, drift, path_of, webhooks_of},
+};
 
 /// The time within which API servers act on what was written: they learn of it by watches of their own.
 pub(super) const TAKES_EFFECT: Duration = Duration::from_secs(2);
@@ -29,8 +33,8 @@ pub(super) struct Plan {
     pub(super) actions: Vec<Action>,
     /// True if the update of Secret and bundle found nothing more to write.
     pub(super) ends_update: bool,
-    /// The policy that waits, once API servers ask about everything that it denies.
-    pub(super) hand_over: Option<Arc<Policy>>,
+    /// The policies that wait, once API servers ask about everything that they deny.
+    pub(super) hand_over: Option<Arc<PolicySet>>,
     pub(super) status: Status,
     /// The moment of the next look, if no event comes before it.
     pub(super) look_again_at: Instant,
@@ -74,12 +78,12 @@ fn write_conditions(observed: &Observed, now: Now) -> Option<Action> {
     if !observed.conditions.is_free(now) {
         return None;
     }
-    let (policy, waiting) = (&observed.policies.in_effect, observed.policies.waiting.as_ref());
+    let (in_effect, waiting) = (&observed.policies.in_effect, observed.policies.waiting.as_ref());
     let is_settled = loosened_at(observed).is_some_and(|at| at <= now.instant) && waiting.is_none();
     let conditions = if is_settled {
-        Conditions::Are(policy)
+        Conditions::Are(in_effect)
     } else {
-        Conditions::Fit([Some(policy), waiting].into_iter().flatten().map(|policy| &**policy).collect())
+        Conditions::Fit([Some(in_effect), waiting].into_iter().flatten().map(|policies| &**policies).collect())
     };
     let wanted = Wanted { service: observed.config.service.as_ref(), bundle: None, conditions: Some(conditions) };
     patch::registration(observed.registration.there()?, &wanted).map(Action::WriteConditions)
@@ -125,8 +129,8 @@ fn call_ourselves(observed: &Observed, callers: &[Caller], now: Now) -> Option<A
     Some(Action::CallOurselves(callers.to_vec()))
 }
 
-/// The policy that waits, if API servers ask about everything that it denies.
-fn hand_over(observed: &Observed, now: Now) -> Option<Arc<Policy>> {
+/// The policies that wait, if API servers ask about everything that they deny.
+fn hand_over(observed: &Observed, now: Now) -> Option<Arc<PolicySet>> {
     let waiting = observed.policies.waiting.as_ref()?;
     let may_take_effect = match observed.registration.seen() {
         Seen::There(registration) => {
@@ -144,19 +148,27 @@ fn hand_over(observed: &Observed, now: Now) -> Option<Arc<Policy>> {
 fn status(observed: &Observed, callers: &[Caller]) -> Status {
     let name = &observed.config.registration;
     let ca = observed.ca.as_ref();
+    let (policies, service) = (&observed.policies.in_effect, observed.config.service.as_ref());
     let drift = match observed.registration.seen() {
-        Seen::There(registration) => Some(drift(
-            registration,
-            observed.config.service.as_ref(),
-            &observed.policies.in_effect,
-            &observed.config.declared,
-        )),
-        Seen::Gone => Some(vec![format!("there is no ValidatingWebhookConfiguration {name}")]),
+        Seen::There(registration) => Some(drift(registration, service, policies)),
+        Seen::Gone => {
+            let message = format!("there is no ValidatingWebhookConfiguration {name}");
+            let of = |policy: &Arc<Policy>| Drift { policy: Some(policy.name().to_owned()), message: message.clone() };
+            Some(policies.policies().map(of).collect())
+        }
         Seen::NotYet => None,
     };
     Status {
         ready: readiness(observed, callers),
         drift,
+        policies: policies.policies().map(|policy| policy.name().to_owned()).collect(),
+        paths: match observed.registration.seen() {
+            Seen::There(registration) => {
+                Some(webhooks_of(registration, service).map(|webhook| path_of(webhook).to_owned()).collect())
+            }
+            Seen::Gone => Some(BTreeSet::new()),
+            Seen::NotYet => None,
+        },
         ca_problem: ca.and_then(ObservedCa::problem).map(str::to_owned),
         is_ca_stored: ca.and_then(ObservedCa::is_stored),
         ca_validity: ca.map_or_else(|| callers::longest(callers), ObservedCa::validity),

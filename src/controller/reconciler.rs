@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     certificates::{Names, OwnClient, ServingCertificate, StoredCa},
-    policy::Policy,
+    policy::PolicySet,
 };
 
 /// Gives the server a certificate to serve from now on. The error says why it cannot.
@@ -34,8 +34,8 @@ pub(crate) type Serve = Box<dyn Fn(Arc<ServingCertificate>) -> Result<(), String
 pub(crate) struct Server {
     /// The address at which the guard can be called.
     pub(crate) address: SocketAddr,
-    /// The policy in effect.
-    pub(crate) policy: watch::Receiver<Arc<Policy>>,
+    /// The policies in effect.
+    pub(crate) policies: watch::Receiver<Arc<PolicySet>>,
     pub(crate) serve: Serve,
     pub(crate) status: watch::Sender<Arc<Status>>,
     pub(crate) metrics: Metrics,
@@ -89,7 +89,7 @@ impl Reconciler {
         let name = self.config.registration.clone();
         let mut executor = Executor::new(registrations, name, secret, self.own, server.address);
         let mut waiting = self.handover.changes();
-        let in_effect = Arc::clone(&server.policy.borrow());
+        let in_effect = Arc::clone(&server.policies.borrow());
         let mut running = Running {
             observed: Observed::new(self.config, managed, in_effect),
             names,
@@ -128,7 +128,7 @@ impl Running {
     /// Has the plan of this moment carried out. Gives the moment of the next look, if no event comes before it.
     fn reconcile(&mut self, executor: &mut Executor) -> tokio::time::Instant {
         let now = Now::read();
-        let in_effect = Arc::clone(&self.server.policy.borrow());
+        let in_effect = Arc::clone(&self.server.policies.borrow());
         self.observed.refresh(Policies { in_effect, waiting: self.handover.waiting() }, now);
         let mut next = plan(&self.observed, now);
         if let Some(signer) = next.sign.take()
@@ -144,8 +144,8 @@ impl Running {
         if ends_update {
             self.observed.end_update(now);
         }
-        if let Some(policy) = hand_over {
-            self.handover.open(policy);
+        if let Some(policies) = hand_over {
+            self.handover.open(policies);
         }
         self.publish(status);
         look_again_at

@@ -6,9 +6,9 @@ use k8s_openapi::api::admissionregistration::v1::{ValidatingWebhook, ValidatingW
 use tokio::time::Instant;
 
 use super::{followed::Seen, now::Now};
-use crate::policy::Policy;
+use crate::policy::PolicySet;
 
-/// The time since the conditions, or a policy that they follow from, last changed.
+/// The time since the conditions, or policies that they follow from, last changed.
 #[derive(Debug, Default)]
 pub(super) struct SettleTimer {
     pub(super) since: Option<Instant>,
@@ -20,7 +20,7 @@ pub(super) struct SettleTimer {
 struct Settling {
     /// The expressions of each webhook.
     conditions: Vec<Vec<String>>,
-    policies: Vec<Arc<Policy>>,
+    policies: Vec<Arc<PolicySet>>,
 }
 
 impl SettleTimer {
@@ -28,8 +28,8 @@ impl SettleTimer {
     pub(super) fn observe(
         &mut self,
         registration: &Seen<ValidatingWebhookConfiguration>,
-        policy: &Arc<Policy>,
-        waiting: Option<&Arc<Policy>>,
+        in_effect: &Arc<PolicySet>,
+        waiting: Option<&Arc<PolicySet>>,
         now: Now,
     ) {
         let Some(registration) = registration.there() else {
@@ -41,7 +41,7 @@ impl SettleTimer {
             conditions.map(|condition| condition.expression.clone()).collect()
         };
         let conditions = registration.webhooks.iter().flatten().map(expressions).collect();
-        let policies = [Some(policy), waiting].into_iter().flatten().cloned().collect();
+        let policies = [Some(in_effect), waiting].into_iter().flatten().cloned().collect();
         let seen = Some(Settling { conditions, policies });
         if self.seen != seen {
             *self = Self { since: Some(now.instant), seen };

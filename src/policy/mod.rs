@@ -14,11 +14,24 @@ mod file;
 mod lint;
 mod model;
 mod precedence;
+pub(crate) mod selector;
+mod set;
 pub(crate) mod source;
+pub(crate) mod sources;
+mod webhook;
 
 pub(crate) use self::{
     attributes::Attributes,
     model::{Condition, DenialReason, Digest, Equality, Exemption, Resource, ValidationAction},
     precedence::{Effect, Precedence},
+    set::Problem,
 };
-pub use self::{error::PolicyError, model::Policy, source::SourceError};
+pub use self::{
+    error::PolicyError,
+    model::Policy,
+    selector::parse_selector,
+    set::{PATH, PolicySet, segment},
+    source::SourceError,
+    sources::Sources,
+    webhook::{FailurePolicy, WebhookSettings},
+};

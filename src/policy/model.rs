@@ -1,13 +1,15 @@
 //! The policy: which fields of which resources may change, and for whom.
 
+use super::WebhookSettings;
 use crate::field::{Pattern, Type};
 
 /// An update policy: the fields that may change in an update, and the verdict on an update that changes others.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     pub(crate) name: String,
     pub(crate) digest: Digest,
     pub(crate) resources: Vec<Resource>,
+    pub(crate) webhooks: WebhookSettings,
     pub(crate) mutable_fields: Vec<Pattern>,
     pub(crate) immutable_fields: Vec<Pattern>,
     pub(crate) server_managed_fields: Vec<Pattern>,
@@ -100,6 +102,10 @@ impl Policy {
     #[must_use]
     pub fn digest(&self) -> &str {
         &self.digest.0
+    }
+
+    pub(crate) fn has_object_selector(&self) -> bool {
+        self.webhooks.objects.is_some()
     }
 
     pub(crate) fn lists(&self, group: &str, resource: &str) -> bool {

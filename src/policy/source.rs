@@ -34,6 +34,9 @@ pub enum SourceError {
         /// The cause.
         source: ContentsError,
     },
+    /// Among several sources, one cannot be used. The text names it.
+    #[error("{0}")]
+    Unusable(String),
     /// The text is no policy.
     #[error("{name}: {source}")]
     Policy {

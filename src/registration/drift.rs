@@ -8,11 +8,8 @@ use k8s_openapi::api::admissionregistration::v1::{
     MatchCondition, RuleWithOperations, ValidatingWebhook, ValidatingWebhookConfiguration,
 };
 
-use super::{
-    conditions::{Part, match_conditions},
-    declared::{Declared, selects},
-};
-use crate::policy::{Policy, Resource};
+use super::conditions::{Part, match_conditions};
+use crate::policy::{Policy, PolicySet, Resource, selector::selects};
 
 /// The group of the training operator's jobs, of other projects' resources too.
 const KUBEFLOW: &str = "kubeflow.org";
@@ -51,22 +48,63 @@ pub(crate) fn webhooks_of<'c>(
     configuration.webhooks.iter().flatten().filter(leads_there)
 }
 
-/// The differences by which updates get past the guard that this policy denies, apart from what was declared. Empty if the
-/// registration matches the policy.
+/// The path to which the webhook leads.
+pub(crate) fn path_of(webhook: &ValidatingWebhook) -> &str {
+    let config = &webhook.client_config;
+    let of_url = |url: &str| {
+        let after = url.find("://").map_or(0, |at| at + "://".len());
+        url[after..].find('/').map(|at| after + at)
+    };
+    match (&config.service, &config.url) {
+        (Some(service), _) => service.path.as_deref().unwrap_or("/"),
+        (None, Some(url)) => of_url(url).map_or("/", |at| &url[at..]),
+        (None, None) => "/",
+    }
+}
+
+/// A difference between a registration and the policies that are served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Drift {
+    /// The policy; none if the webhook leads to no policy.
+    pub(crate) policy: Option<String>,
+    pub(crate) message: String,
+}
+
+/// The differences by which updates get past the guard that a policy denies, and the webhooks that lead to no policy. Empty if
+/// the registration matches the policies.
 ///
 /// One webhook has to ask about all updates of a resource: what two that leave something out make together is not worked out.
 pub(crate) fn drift(
     configuration: &ValidatingWebhookConfiguration,
     service: Option<&ServiceName>,
-    policy: &Policy,
-    declared: &Declared,
-) -> Vec<String> {
-    let webhooks: Vec<_> = webhooks_of(configuration, service).collect();
+    policies: &PolicySet,
+) -> Vec<Drift> {
+    let mut drift = Vec::new();
+    for policy in policies.policies() {
+        let leads_to = |webhook: &&ValidatingWebhook| {
+            policies.at(path_of(webhook)).is_some_and(|there| there.name() == policy.name())
+        };
+        let webhooks: Vec<_> = webhooks_of(configuration, service).filter(leads_to).collect();
+        let of = |message| Drift { policy: Some(policy.name().to_owned()), message };
+        drift.extend(of_policy(&webhooks, policy).into_iter().map(of));
+    }
+    for webhook in webhooks_of(configuration, service) {
+        let path = path_of(webhook);
+        if policies.at(path).is_none() {
+            let message = format!("webhook {} leads to {path}, where no policy is served", webhook.name);
+            drift.push(Drift { policy: None, message });
+        }
+    }
+    drift
+}
+
+/// The differences by which updates get past the guard that this policy denies.
+fn of_policy(webhooks: &[&ValidatingWebhook], policy: &Policy) -> Vec<String> {
     let mut drift = Vec::new();
     for resource in &policy.resources {
         for part in PARTS {
             let asked = webhooks.iter().filter(|webhook| covers(webhook, resource, part));
-            let gaps = asked.map(|webhook| gaps(webhook, resource, part, declared)).min_by_key(Vec::len);
+            let gaps = asked.map(|webhook| gaps(webhook, resource, part, policy)).min_by_key(Vec::len);
             drift
                 .extend(gaps.unwrap_or_else(|| vec![format!("no webhook covers updates of {}", name(resource, part))]));
         }
@@ -85,7 +123,8 @@ pub(crate) fn drift(
 }
 
 /// The updates of that part of the resource that the webhook leaves out, although its rules list it.
-fn gaps(webhook: &ValidatingWebhook, resource: &Resource, part: Part, declared: &Declared) -> Vec<String> {
+fn gaps(webhook: &ValidatingWebhook, resource: &Resource, part: Part, policy: &Policy) -> Vec<String> {
+    let settings = &policy.webhooks;
     let (of, what) = (&webhook.name, name(resource, part));
     let is_exact = webhook.match_policy.as_deref() == Some("Exact");
     let rules = webhook.rules.iter().flatten().filter(|rule| rule_covers(rule, resource, part));
@@ -109,16 +148,16 @@ fn gaps(webhook: &ValidatingWebhook, resource: &Resource, part: Part, declared: 
         gaps
     });
     let mut gaps = of_rules.min_by_key(Vec::len).unwrap_or_default();
-    if webhook.failure_policy.as_deref() == Some("Ignore") && !declared.ignores_failures {
+    if webhook.failure_policy.as_deref() == Some("Ignore") && !settings.ignores_failures() {
         gaps.push(format!("failurePolicy Ignore lets updates of {what} through where no guard answers"));
     }
-    if !selects(webhook.namespace_selector.as_ref(), declared.namespaces.as_ref()) {
-        gaps.push(format!("the namespaceSelector of webhook {of} leaves out updates of {what} and is not declared"));
+    if !selects(webhook.namespace_selector.as_ref(), settings.namespaces.as_ref()) {
+        gaps.push(format!("the namespaceSelector of webhook {of} leaves out updates of {what}, unlike the policy"));
     }
     // A Scale has no labels: a selector would leave out those of all jobs.
-    let objects = declared.objects.as_ref().filter(|_| part == Part::Object);
+    let objects = settings.objects.as_ref().filter(|_| part == Part::Object);
     if !selects(webhook.object_selector.as_ref(), objects) {
-        gaps.push(format!("the objectSelector of webhook {of} leaves out updates of {what} and is not declared"));
+        gaps.push(format!("the objectSelector of webhook {of} leaves out updates of {what}, unlike the policy"));
     }
     gaps
 }
@@ -230,21 +269,29 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::registration::{Address, Registration, parse_selector};
+    use crate::{
+        policy::{FailurePolicy, WebhookSettings, parse_selector},
+        registration::{Address, Registration},
+    };
 
     fn cci() -> Policy {
         Policy::builtin("cci").expect("a policy")
     }
 
-    /// The drift of what is printed for a policy, changed by this JSON merge into its first webhook.
-    fn drift_with(policy: &Policy, declared: &Declared, change: &Value) -> Vec<String> {
-        let registration = Registration {
+    fn guard() -> Registration {
+        Registration {
             name: "guard".to_owned(),
-            address: Address::Url("https://guard/validate".to_owned()),
+            address: Address::Url("https://guard".to_owned()),
             ca_bundle: None,
             always_ask: false,
-        };
-        let mut configuration = json!(registration.configuration(policy));
+        }
+    }
+
+    /// The drift of what is printed for a policy, changed by this JSON merge into its first webhook.
+    fn drift_with(policy: &Policy, change: &Value) -> Vec<String> {
+        let policies = PolicySet::of(policy.clone());
+        let everywhere = Policy { webhooks: WebhookSettings::default(), ..policy.clone() };
+        let mut configuration = json!(guard().configuration(&PolicySet::of(everywhere)));
         let webhook = &mut configuration["webhooks"][0];
         for (key, value) in change.as_object().into_iter().flatten() {
             if key == "rule" {
@@ -254,13 +301,16 @@ mod tests {
             }
         }
         let configuration = serde_json::from_value(configuration).expect("a configuration");
-        drift(&configuration, None, policy, declared)
+        messages(&configuration, &policies)
+    }
+
+    fn messages(configuration: &ValidatingWebhookConfiguration, policies: &PolicySet) -> Vec<String> {
+        drift(configuration, None, policies).into_iter().map(|drift| drift.message).collect()
     }
 
     #[test]
     fn names_all_that_leaves_updates_out() {
-        let none = Declared::default();
-        assert_eq!(drift_with(&cci(), &none, &json!({})), Vec::<String>::new());
+        assert_eq!(drift_with(&cci(), &json!({})), Vec::<String>::new());
         for (change, expected) in [
             (json!({"rule": {"scope": "Cluster"}}), "scope Cluster of webhook updates."),
             (json!({"rule": {"apiVersions": ["v2", "v1beta1"]}}), "apiVersions v2, v1beta1 of webhook updates."),
@@ -276,7 +326,7 @@ mod tests {
             ),
             (json!({"rule": {"operations": ["CREATE"]}}), "no webhook covers updates of pytorchjobs.kubeflow.org"),
         ] {
-            let found = drift_with(&cci(), &none, &change);
+            let found = drift_with(&cci(), &change);
             assert!(matches!(&found[..], [one] if one.starts_with(expected)), "{change}: {found:?}");
         }
         // Their twins leave nothing out.
@@ -286,7 +336,7 @@ mod tests {
             json!({"matchPolicy": "Exact"}),
             json!({"namespaceSelector": {}, "objectSelector": {"matchLabels": {}}}),
         ] {
-            assert_eq!(drift_with(&cci(), &none, &change), Vec::<String>::new(), "{change}");
+            assert_eq!(drift_with(&cci(), &change), Vec::<String>::new(), "{change}");
         }
     }
 
@@ -297,7 +347,7 @@ mod tests {
                 "{{apiVersion: pytorchjob-guard/v1, kind: UpdatePolicy, name: own, mutableFields: [metadata.labels], \
                  resources: [{{group: {group}, resource: {resource}}}]}}",
             ));
-            drift_with(&policy.expect("a policy"), &Declared::default(), &json!({"rule": rule})).len()
+            drift_with(&policy.expect("a policy"), &json!({"rule": rule})).len()
         };
         // The MPI operator's jobs are v2beta1; a profile has no namespace.
         for (group, resource, gaps) in [
@@ -314,54 +364,49 @@ mod tests {
     }
 
     #[test]
-    fn takes_what_was_declared() {
+    fn takes_the_settings_of_the_policy() {
         let selector = |text: &str| Some(parse_selector(text).expect("a selector"));
-        let declared =
-            Declared { namespaces: selector("team in (a,b)"), objects: selector("!skip"), ignores_failures: true };
+        let webhooks = WebhookSettings {
+            namespaces: selector("team in (a,b)"),
+            objects: selector("!skip"),
+            failure_policy: Some(FailurePolicy::Ignore),
+            timeout_seconds: None,
+        };
+        let policy = Policy { webhooks, ..cci() };
         let namespaces = json!({"matchExpressions": [{"key": "team", "operator": "In", "values": ["b", "a"]}]});
         let objects = json!({"matchExpressions": [{"key": "skip", "operator": "DoesNotExist"}]});
         let change = json!({"failurePolicy": "Ignore", "namespaceSelector": namespaces, "objectSelector": objects});
-        assert_eq!(drift_with(&cci(), &declared, &change), Vec::<String>::new());
+        assert_eq!(drift_with(&policy, &change), Vec::<String>::new());
         // To ask about more is no drift, to ask about less is.
-        assert_eq!(drift_with(&cci(), &declared, &json!({})), Vec::<String>::new());
+        assert_eq!(drift_with(&policy, &json!({})), Vec::<String>::new());
         let other = json!({"namespaceSelector": {"matchLabels": {"team": "a"}}});
-        assert_eq!(drift_with(&cci(), &declared, &other).len(), 1);
+        assert_eq!(drift_with(&policy, &other).len(), 1);
     }
 
     #[test]
     fn wants_no_object_selector_for_scale() {
-        let declared = Declared { objects: parse_selector("guarded").ok(), ..Declared::default() };
-        let registration = Registration {
-            name: "guard".to_owned(),
-            address: Address::Url("https://guard/validate".to_owned()),
-            ca_bundle: None,
-            always_ask: false,
-        };
-        let mut configuration = registration.configuration_with(&cci(), &declared);
-        assert_eq!(drift(&configuration, None, &cci(), &declared), Vec::<String>::new());
+        let objects = parse_selector("guarded").ok();
+        let webhooks = WebhookSettings { objects: objects.clone(), ..WebhookSettings::default() };
+        let policies = PolicySet::of(Policy { webhooks, ..cci() });
+        let mut configuration = guard().configuration(&policies);
+        assert_eq!(messages(&configuration, &policies), Vec::<String>::new());
         let webhooks = configuration.webhooks.as_mut().expect("webhooks");
-        assert_eq!((&webhooks[0].object_selector, &webhooks[1].object_selector), (&declared.objects, &None));
-        webhooks[1].object_selector = declared.objects.clone();
-        let found = drift(&configuration, None, &cci(), &declared);
+        assert_eq!((&webhooks[0].object_selector, &webhooks[1].object_selector), (&objects, &None));
+        webhooks[1].object_selector = objects.clone();
+        let found = messages(&configuration, &policies);
         assert!(matches!(&found[..], [one] if one.starts_with("the objectSelector of webhook scale.")), "{found:?}");
     }
 
     #[test]
     fn is_content_with_one_webhook_that_leaves_nothing_out() {
-        let registration = Registration {
-            name: "guard".to_owned(),
-            address: Address::Url("https://guard/validate".to_owned()),
-            ca_bundle: None,
-            always_ask: false,
-        };
-        let mut configuration = registration.configuration(&cci());
+        let policies = PolicySet::of(cci());
+        let mut configuration = guard().configuration(&policies);
         let webhooks = configuration.webhooks.as_mut().expect("webhooks");
         let mut partial = webhooks[0].clone();
         partial.namespace_selector = parse_selector("team=a").ok();
         webhooks.insert(0, partial);
-        let declared = Declared::default();
-        assert_eq!(drift(&configuration, None, &cci(), &declared), Vec::<String>::new());
+        assert_eq!(messages(&configuration, &policies), Vec::<String>::new());
         configuration.webhooks.as_mut().expect("webhooks").remove(1);
-        assert_eq!(drift(&configuration, None, &cci(), &declared).len(), 1);
+        assert_eq!(messages(&configuration, &policies).len(), 1);
     }
 }

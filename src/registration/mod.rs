@@ -11,16 +11,14 @@
 mod cel;
 mod conditions;
 mod cost;
-mod declared;
 mod drift;
 mod unchanged;
 mod vap;
 mod webhook;
 
-pub(crate) use self::drift::{drift, exact, tightened, webhooks_of};
+pub(crate) use self::drift::{Drift, drift, exact, path_of, tightened, webhooks_of};
 pub use self::{
     conditions::{Part, match_conditions},
-    declared::{Declared, parse_selector},
     drift::ServiceName,
     vap::admission_policy,
     webhook::{Address, Registration},

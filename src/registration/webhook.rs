@@ -10,14 +10,8 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
-use super::{
-    conditions::{Part, match_conditions},
-    declared::Declared,
-};
-use crate::policy::{Policy, Resource};
-
-/// The API server's timeout, in seconds; the guard takes microseconds.
-const TIMEOUT_SECONDS: i32 = 5;
+use super::conditions::{Part, match_conditions};
+use crate::policy::{Policy, PolicySet, Resource, segment};
 
 /// The registration of the guard with the API server.
 #[derive(Debug, Clone)]
@@ -44,43 +38,48 @@ pub enum Address {
         /// Its port; 443 without.
         port: Option<u16>,
     },
-    /// A URL, from outside the cluster or beside the API server.
+    /// A URL without a path, from outside the cluster or beside the API server: `https://HOST:PORT`.
     Url(String),
 }
 
 impl Registration {
-    /// The configuration for that policy: one entry for the objects and one for their `scale`.
+    /// The configuration for these policies: for each one entry for the objects and one for their `scale`.
     #[must_use]
-    pub fn configuration(&self, policy: &Policy) -> ValidatingWebhookConfiguration {
-        self.configuration_with(policy, &Declared::default())
+    pub fn configuration(&self, policies: &PolicySet) -> ValidatingWebhookConfiguration {
+        let webhooks = policies.policies().flat_map(|policy| {
+            let infix = if policies.is_single() { String::new() } else { format!(".{}", segment(policy.name())) };
+            let path = policies.path(policy);
+            [("updates", Part::Object), ("scale", Part::Scale)].map(|(name, part)| {
+                self.webhook(format!("{name}{infix}.pytorchjob-guard.internal"), &path, policy, part)
+            })
+        });
+        ValidatingWebhookConfiguration {
+            metadata: ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() },
+            webhooks: Some(webhooks.collect()),
+        }
     }
 
-    /// The configuration for that policy that leaves out what is declared.
-    #[must_use]
-    pub fn configuration_with(&self, policy: &Policy, declared: &Declared) -> ValidatingWebhookConfiguration {
-        let webhook = |name: &str, part| ValidatingWebhook {
-            name: format!("{name}.pytorchjob-guard.internal"),
+    fn webhook(&self, name: String, path: &str, policy: &Policy, part: Part) -> ValidatingWebhook {
+        let settings = &policy.webhooks;
+        ValidatingWebhook {
+            name,
             admission_review_versions: vec!["v1".to_owned()],
-            client_config: self.client_config(),
+            client_config: self.client_config(path),
             rules: Some(rules(&policy.resources, part)),
             match_policy: Some("Equivalent".to_owned()),
             match_conditions: (!self.always_ask)
                 .then(|| match_conditions(policy, part))
                 .filter(|conditions| !conditions.is_empty()),
-            failure_policy: Some(if declared.ignores_failures { "Ignore" } else { "Fail" }.to_owned()),
-            namespace_selector: declared.namespaces.clone(),
+            failure_policy: Some(if settings.ignores_failures() { "Ignore" } else { "Fail" }.to_owned()),
+            namespace_selector: settings.namespaces.clone(),
             // A Scale has no labels: a selector would leave out those of all jobs.
-            object_selector: declared.objects.clone().filter(|_| part == Part::Object),
+            object_selector: settings.objects.clone().filter(|_| part == Part::Object),
             side_effects: "None".to_owned(),
-            timeout_seconds: Some(TIMEOUT_SECONDS),
-        };
-        ValidatingWebhookConfiguration {
-            metadata: ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() },
-            webhooks: Some(vec![webhook("updates", Part::Object), webhook("scale", Part::Scale)]),
+            timeout_seconds: Some(settings.timeout_seconds()),
         }
     }
 
-    fn client_config(&self) -> WebhookClientConfig {
+    fn client_config(&self, path: &str) -> WebhookClientConfig {
         let ca_bundle = self.ca_bundle.clone().map(ByteString);
         match &self.address {
             Address::Service { namespace, name, port } => WebhookClientConfig {
@@ -88,12 +87,12 @@ impl Registration {
                 service: Some(ServiceReference {
                     namespace: namespace.clone(),
                     name: name.clone(),
-                    path: Some("/validate".to_owned()),
+                    path: Some(path.to_owned()),
                     port: port.map(i32::from),
                 }),
                 url: None,
             },
-            Address::Url(url) => WebhookClientConfig { ca_bundle, service: None, url: Some(url.clone()) },
+            Address::Url(url) => WebhookClientConfig { ca_bundle, service: None, url: Some(format!("{url}{path}")) },
         }
     }
 }

@@ -28,6 +28,7 @@ use super::{
     state::State,
     tracked::TrackedRequest,
 };
+use crate::{policy::Problem, registration::Drift};
 
 const CONNECTIONS: usize = 64;
 /// The deadline of a request's headers, and then of its answer.
@@ -116,14 +117,26 @@ fn ready(state: &State) -> Response<Full<Bytes>> {
     if let Some(reason) = state.unready() {
         return text(StatusCode::SERVICE_UNAVAILABLE, reason);
     }
-    let (status, policy) = (state.status(), state.policy());
-    let ok = format!("ok\npolicy {}, digest {}", policy.name(), policy.digest());
-    let drift = status.drift.iter().flatten().map(|drift| format!("\nwarning: updates get past the guard: {drift}"));
-    let ca = status.ca_problem.iter().map(|problem| format!("\nwarning: cannot store the CA: {problem}"));
-    let file = state.policy_problem().into_iter().map(|reason| {
-        format!("\nwarning: the policy file cannot be used, and the policy before stays in effect: {reason}")
+    let (status, policies) = (state.status(), state.policies());
+    let served = policies.policies().map(|policy| format!("\npolicy {}, digest {}", policy.name(), policy.digest()));
+    let drift = status.drift.iter().flatten().map(|Drift { policy, message }| match policy {
+        Some(_) if policies.is_single() => format!("\nwarning: updates get past the guard: {message}"),
+        Some(policy) => format!("\nwarning: updates get past the guard that policy {policy} denies: {message}"),
+        None => format!("\nwarning: updates are rejected: {message}"),
     });
-    text(StatusCode::OK, std::iter::once(ok).chain(drift).chain(ca).chain(file).collect::<String>())
+    let ca = status.ca_problem.iter().map(|problem| format!("\nwarning: cannot store the CA: {problem}"));
+    let files = policies.problems().map(|Problem { reason, before, .. }| match before {
+        Some(before) => {
+            let before = if policies.is_single() { "the policy" } else { before.name() };
+            format!("\nwarning: the policy file cannot be used, and {before} before stays in effect: {reason}")
+        }
+        None => format!("\nwarning: the policy file cannot be used: {reason}"),
+    });
+    let retired = policies.retired().map(|policy| {
+        format!("\nwarning: the file of policy {} is gone; it stays in effect while webhooks lead to it", policy.name())
+    });
+    let ok = std::iter::once("ok".to_owned());
+    text(StatusCode::OK, ok.chain(served).chain(drift).chain(ca).chain(files).chain(retired).collect::<String>())
 }
 
 fn metrics(state: &State) -> Response<Full<Bytes>> {

@@ -5,14 +5,23 @@ use std::net::SocketAddr;
 use tracing::{info, warn};
 
 use super::{log_limiter::LogLimiter, trace::Parent};
-use crate::admission::{Decision, Outcome};
+use crate::{
+    admission::{Decision, Outcome},
+    policy::Policy,
+};
 
 /// Longer than any name, uid or user that an API server lets through.
 const TEXT_BYTES: usize = 256;
 
 /// Logs a decision that is not a plain yes, with the trace that the request named. Any peer can send reviews that API servers do
 /// not send; the lines about those are limited, and name the peer.
-pub(super) fn log(decision: &Decision<'_>, parent: Option<Parent<'_>>, peer: SocketAddr, limiter: &LogLimiter) {
+pub(super) fn log(
+    policy: &Policy,
+    decision: &Decision<'_>,
+    parent: Option<Parent<'_>>,
+    peer: SocketAddr,
+    limiter: &LogLimiter,
+) {
     let count = match decision.outcome {
         Outcome::Allowed => return,
         Outcome::Denied | Outcome::Tolerated => None,
@@ -24,6 +33,7 @@ pub(super) fn log(decision: &Decision<'_>, parent: Option<Parent<'_>>, peer: Soc
     };
     // All strings come from the peer. Given to tracing as values they are escaped in both formats, so none can pass
     // for a line of its own.
+    let policy = policy.name();
     let uid = cut(&decision.uid);
     let user = cut(&decision.user);
     let namespace = cut(&decision.namespace);
@@ -38,16 +48,22 @@ pub(super) fn log(decision: &Decision<'_>, parent: Option<Parent<'_>>, peer: Soc
     match decision.outcome {
         Outcome::Allowed => {}
         Outcome::Denied => {
-            info!(uid, user, namespace, name, operation, subresource, dry_run, fields, trace_id, span_id, "denied");
+            info!(
+                policy,
+                uid, user, namespace, name, operation, subresource, dry_run, fields, trace_id, span_id, "denied"
+            );
         }
         Outcome::Tolerated => {
-            info!(uid, user, namespace, name, operation, subresource, dry_run, fields, trace_id, span_id, "tolerated");
+            info!(
+                policy,
+                uid, user, namespace, name, operation, subresource, dry_run, fields, trace_id, span_id, "tolerated"
+            );
         }
         Outcome::NotApplicable => {
-            info!(%peer, uid, user, namespace, name, operation, subresource, dry_run, trace_id, span_id, count, "not applicable");
+            info!(%peer, policy, uid, user, namespace, name, operation, subresource, dry_run, trace_id, span_id, count, "not applicable");
         }
         Outcome::BadRequest => {
-            warn!(%peer, uid, user, namespace, name, operation, subresource, dry_run, trace_id, span_id, count, "bad request");
+            warn!(%peer, policy, uid, user, namespace, name, operation, subresource, dry_run, trace_id, span_id, count, "bad request");
         }
     }
 }

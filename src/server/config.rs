@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use crate::{
     controller::{self, ManagedCertificates},
-    policy::Policy,
+    policy::{PolicySet, Sources},
 };
 
 /// Everything a server needs to know.
@@ -16,8 +16,10 @@ pub struct Config {
     pub admin_listen: SocketAddr,
     /// The certificate, its key, and whom to let in.
     pub tls: TlsSource,
-    /// The source of the policy.
-    pub policy: PolicySource,
+    /// The policies to begin with.
+    pub policies: PolicySet,
+    /// The sources of the policies, which are read again for as long as the server runs.
+    pub sources: Sources,
     /// The limits of what is held at once.
     pub limits: Limits,
     /// The deadlines of peers.
@@ -26,15 +28,6 @@ pub struct Config {
     pub shutdown_delay: Duration,
     /// The deadline of requests in flight, once the listener is closed.
     pub drain_timeout: Duration,
-}
-
-/// The source of the policy.
-#[derive(Debug, Clone)]
-pub enum PolicySource {
-    /// One that stays.
-    Fixed(Policy),
-    /// A file. It is read again for as long as the server runs.
-    File(PathBuf),
 }
 
 /// The source of the certificate, and what the guard reconciles in the cluster.

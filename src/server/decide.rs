@@ -10,7 +10,10 @@ use super::{
     state::State,
     trace,
 };
-use crate::admission::{self, NotAReview};
+use crate::{
+    admission::{self, NotAReview},
+    policy::Policy,
+};
 
 /// The reason why a complete review was not decided.
 pub(super) enum Undecided {
@@ -23,23 +26,30 @@ pub(super) enum Undecided {
 /// Decides, or gives up if a large review cannot begin in time: its answer would be thrown away.
 pub(super) async fn decide(
     state: &Arc<State>,
+    policy: Arc<Policy>,
     body: Body,
     traceparent: Option<String>,
     peer: SocketAddr,
     deadline: Instant,
 ) -> Result<Vec<u8>, Undecided> {
     if body.len() <= SMALL_BYTES {
-        return answer(state, &body, traceparent.as_deref(), peer);
+        return answer(state, &policy, &body, traceparent.as_deref(), peer);
     }
     let (shared, bytes) = (Arc::clone(state), body.len());
-    let decide = move || answer(&shared, &body, traceparent.as_deref(), peer);
+    let decide = move || answer(&shared, &policy, &body, traceparent.as_deref(), peer);
     state.decision_pool.run(bytes, deadline, decide).await.unwrap_or(Err(Undecided::TooLate))
 }
 
-fn answer(state: &State, body: &[u8], traceparent: Option<&str>, peer: SocketAddr) -> Result<Vec<u8>, Undecided> {
+fn answer(
+    state: &State,
+    policy: &Policy,
+    body: &[u8],
+    traceparent: Option<&str>,
+    peer: SocketAddr,
+) -> Result<Vec<u8>, Undecided> {
     let begun = Instant::now();
-    let answer = admission::answer(body, &state.policy()).map_err(Undecided::NotAReview)?;
-    state.metrics.decided(&answer.decision, begun.elapsed());
-    audit::log(&answer.decision, traceparent.and_then(trace::Parent::parse), peer, &state.log_limiter);
+    let answer = admission::answer(body, policy).map_err(Undecided::NotAReview)?;
+    state.metrics.decided(policy, &answer.decision, begun.elapsed());
+    audit::log(policy, &answer.decision, traceparent.and_then(trace::Parent::parse), peer, &state.log_limiter);
     Ok(answer.body)
 }

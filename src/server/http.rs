@@ -21,9 +21,8 @@ use super::{
     trace::Parent,
     tracked::TrackedRequest,
 };
-use crate::admission;
+use crate::{admission, policy::PATH};
 
-const PATH: &str = "/validate";
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub(super) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 pub(super) const CLOSE: HeaderValue = HeaderValue::from_static("close");
@@ -35,6 +34,8 @@ const REASON_BYTES: usize = 512;
 enum HttpError {
     #[error("there is nothing here; reviews go to {PATH}")]
     Path,
+    #[error("no policy is served here; reviews go to {PATH}, or {PATH}/NAME of a policy")]
+    NoPolicy,
     #[error("reviews are sent with POST")]
     Method,
     #[error("the content type is not application/json")]
@@ -123,9 +124,11 @@ async fn review(
     request: Request<Incoming>,
     open: &mut Open,
 ) -> Result<Vec<u8>, HttpError> {
-    if request.uri().path() != PATH {
-        return Err(HttpError::Path);
-    }
+    let path = request.uri().path().to_owned();
+    let Some(policy) = state.policies().at(&path).cloned() else {
+        let is_ours = path.strip_prefix(PATH).is_some_and(|below| below.is_empty() || below.starts_with('/'));
+        return Err(if is_ours { HttpError::NoPolicy } else { HttpError::Path });
+    };
     if request.method() != Method::POST {
         return Err(HttpError::Method);
     }
@@ -157,7 +160,9 @@ async fn review(
     };
     open.tracked.decides();
     let _held = GaugeGuard::new(&state.metrics.in_flight);
-    decide::decide(state, body, traceparent, peer, deadline).await.map_err(|undecided| match undecided {
+    // The policy of this moment, unless it was taken away meanwhile.
+    let policy = state.policies().at(&path).cloned().unwrap_or(policy);
+    decide::decide(state, policy, body, traceparent, peer, deadline).await.map_err(|undecided| match undecided {
         Undecided::NotAReview(error) => HttpError::NotAReview(error),
         Undecided::TooLate => HttpError::TooLate(time),
     })
@@ -201,7 +206,7 @@ fn plain(status: StatusCode, line: impl Into<Cow<'static, str>>) -> (Response<()
 impl HttpError {
     fn status(&self) -> StatusCode {
         match self {
-            Self::Path => StatusCode::NOT_FOUND,
+            Self::Path | Self::NoPolicy => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::ContentType | Self::ContentEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -234,7 +239,7 @@ impl HttpError {
                 return state.log_limiter.body_gave_way(peer);
             }
             Self::TooLate(_) => return,
-            Self::Path => "path",
+            Self::Path | Self::NoPolicy => "path",
             Self::Method => "method",
             Self::ContentType | Self::ContentEncoding => "content type",
             Self::TooLarge(_) => "too large",

@@ -1,6 +1,6 @@
 //! The webhook server: TLS, HTTP/1.1 and HTTP/2 in front of [`crate::admission`], and the plain-HTTP port for probes.
 //!
-//! [`bind`] reads the policy and the keys and takes the ports, which gives [`Bound`] with the real addresses; [`Bound::run`] serves
+//! [`bind`] reads the keys and takes the ports, which gives [`Bound`] with the real addresses; [`Bound::run`] serves
 //! until a signal. Every await on a peer is under one of the [`Deadlines`], everything that is held under one of the
 //! [`Limits`].
 
@@ -45,10 +45,10 @@ use tracing::{info, warn};
 
 use crate::{
     controller::{self, ControllerError, PolicyHandover, Reconciler, Serve, Status},
-    policy::{Policy, SourceError},
+    policy::PolicySet,
 };
 
-pub use config::{Config, Deadlines, Limits, PolicySource, TlsFiles, TlsSource};
+pub use config::{Config, Deadlines, Limits, TlsFiles, TlsSource};
 pub use decision_pool::large_decisions;
 use managed_tls::ManagedTls;
 use metrics::Metrics;
@@ -65,9 +65,6 @@ pub enum ServerError {
     /// TLS cannot be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// The policy file cannot be used.
-    #[error("--policy {0}")]
-    Policy(#[from] SourceError),
     /// The controller cannot start.
     #[error(transparent)]
     Controller(#[from] ControllerError),
@@ -130,19 +127,12 @@ pub enum Ending {
     Cut(Signal),
 }
 
-/// Reads the policy and the keys, and takes the ports.
+/// Reads the keys, and takes the ports.
 pub async fn bind(config: Config) -> Result<Bound, ServerError> {
     let Limits { buffered_bytes, body_bytes, .. } = config.limits;
     if buffered_bytes / 2 < body_bytes {
         return Err(ServerError::Budget { buffered_bytes, body_bytes });
     }
-    let (policy_reloader, policy) = match config.policy {
-        PolicySource::Fixed(policy) => (None, policy),
-        PolicySource::File(path) => {
-            let (reloader, policy) = PolicyReloader::start(path)?;
-            (Some(reloader), policy)
-        }
-    };
     let handover = Arc::new(PolicyHandover::new());
     let (controller, certificates) = match &config.tls {
         TlsSource::Files { controller, .. } => (controller.clone(), None),
@@ -168,21 +158,21 @@ pub async fn bind(config: Config) -> Result<Bound, ServerError> {
     };
     let (listener, address) = listen("--listen", config.listen).await?;
     let (admin_listener, admin_address) = listen("--admin-listen", config.admin_listen).await?;
-    let metrics = Metrics::new(&policy, reconciler.is_some());
+    let metrics = Metrics::new(&config.policies, reconciler.is_some());
     let status = if reconciler.is_some() { Status::unknown() } else { Status::standalone() };
     let status = watch::Sender::new(Arc::new(status));
     if let Some(identity) = &first {
         metrics.serves(identity.validity);
     }
     let tls = first.map(|identity| identity.config);
-    let state = State::new(config.limits, config.deadlines, policy, tls, status.subscribe(), metrics);
+    let state = State::new(config.limits, config.deadlines, config.policies, tls, status.subscribe(), metrics);
     state.tell_ready();
     Ok(Bound {
         address,
         admin_address,
         listener,
         admin_listener,
-        policy_reloader,
+        policy_reloader: (!config.sources.are_fixed()).then(|| PolicyReloader::new(config.sources)),
         identity,
         reconciler,
         handover: writes_conditions.then_some(handover),
@@ -226,10 +216,10 @@ impl Bound {
         self.admin_address
     }
 
-    /// The policy in effect.
+    /// The policies in effect.
     #[must_use]
-    pub fn policy(&self) -> Arc<Policy> {
-        self.state.policy()
+    pub fn policies(&self) -> Arc<PolicySet> {
+        self.state.policies()
     }
 
     /// Serves until a signal, then drains: not ready at once, still answering for the shutdown delay, then closed, and
@@ -255,7 +245,7 @@ impl Bound {
         let mut controller = spawn(self.reconciler.map(|reconciler| {
             reconciler.run(controller::Server {
                 address: reachable(self.address),
-                policy: state.policies(),
+                policies: state.policies_from_now_on(),
                 serve,
                 status: self.status,
                 metrics: state.metrics.controller.clone(),
@@ -269,7 +259,7 @@ impl Bound {
             Err(source) = &mut admin => return Err(ServerError::Broke { part: "admin port", source }),
             Err(source) = &mut tls => return Err(ServerError::Broke { part: "watch on the TLS files", source }),
             Err(source) = &mut clients => return Err(ServerError::Broke { part: "watch on the client CAs", source }),
-            Err(source) = &mut policy => return Err(ServerError::Broke { part: "watch on the policy file", source }),
+            Err(source) = &mut policy => return Err(ServerError::Broke { part: "watch on the policy files", source }),
             Err(source) = &mut controller => return Err(ServerError::Broke { part: "controller", source }),
             Err(source) = &mut accept => return Err(ServerError::Broke { part: "listener", source }),
         };

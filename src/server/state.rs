@@ -17,7 +17,7 @@ use super::{
     shutdown::Phase,
     slots::{ConnectionSlots, Evicted},
 };
-use crate::{controller::Status, policy::Policy};
+use crate::{controller::Status, policy::PolicySet};
 
 const FAREWELLS: usize = 64;
 
@@ -38,9 +38,7 @@ pub(super) struct State {
     draining: AtomicBool,
     /// None until there is a certificate that callers can trust.
     tls: watch::Sender<Option<Arc<ServerConfig>>>,
-    policy: watch::Sender<Arc<Policy>>,
-    /// The reason why the policy file on disk cannot be used.
-    policy_problem: watch::Sender<Option<String>>,
+    policies: watch::Sender<Arc<PolicySet>>,
     status: watch::Receiver<Arc<Status>>,
 }
 
@@ -48,7 +46,7 @@ impl State {
     pub(super) fn new(
         limits: Limits,
         deadlines: Deadlines,
-        policy: Policy,
+        policies: PolicySet,
         tls: Option<Arc<ServerConfig>>,
         status: watch::Receiver<Arc<Status>>,
         metrics: Metrics,
@@ -65,8 +63,7 @@ impl State {
             phase: watch::Sender::new(Phase::Serving),
             draining: AtomicBool::new(false),
             tls: watch::Sender::new(tls),
-            policy: watch::Sender::new(Arc::new(policy)),
-            policy_problem: watch::Sender::new(None),
+            policies: watch::Sender::new(Arc::new(policies)),
             status,
         }
     }
@@ -88,28 +85,20 @@ impl State {
         self.metrics.ready.set(i64::from(self.unready().is_none()));
     }
 
-    /// The policy in effect. A review takes it once: no decision is made under two.
-    pub(super) fn policy(&self) -> Arc<Policy> {
-        Arc::clone(&self.policy.borrow())
+    /// The policies in effect. A review takes its own once: no decision is made under two.
+    pub(super) fn policies(&self) -> Arc<PolicySet> {
+        Arc::clone(&self.policies.borrow())
     }
 
-    /// The policy in effect, from now on.
-    pub(super) fn policies(&self) -> watch::Receiver<Arc<Policy>> {
-        self.policy.subscribe()
+    /// The policies in effect, from now on.
+    pub(super) fn policies_from_now_on(&self) -> watch::Receiver<Arc<PolicySet>> {
+        self.policies.subscribe()
     }
 
-    /// The policy of every review that is read from now on.
-    pub(super) fn set_policy(&self, policy: Policy) {
-        self.policy.send_replace(Arc::new(policy));
-    }
-
-    /// The reason why the policy file on disk cannot be used, while the policy before it stays in effect.
-    pub(super) fn policy_problem(&self) -> Option<String> {
-        self.policy_problem.borrow().clone()
-    }
-
-    pub(super) fn set_policy_problem(&self, problem: Option<String>) {
-        self.policy_problem.send_replace(problem);
+    /// The policies of every review that is read from now on.
+    pub(super) fn set_policies(&self, policies: Arc<PolicySet>) {
+        self.metrics.policies_are(&policies);
+        self.policies.send_replace(policies);
     }
 
     /// TLS for the next connection, once there is a certificate that callers can trust.

@@ -1,6 +1,8 @@
 //! Reads maps, lists, strings and choices from a policy file's tree, and goes on after what is wrong, so that all of it
 //! is told at once.
 
+use std::ops::RangeInclusive;
+
 use super::{
     diagnostic::{Diagnostic, Position},
     tree::{Member, Node, Value},
@@ -79,6 +81,33 @@ impl Reader {
         Some(Map { position: node.position, members, path })
     }
 
+    /// The members of a map that may have any keys. `what` says what it holds.
+    pub(crate) fn entries<'n>(&mut self, node: &'n Node, path: &str, what: &str) -> Option<&'n [Member]> {
+        let Value::Map(members) = &node.value else {
+            self.mismatch(node, path, &format!("a map of {what}"));
+            return None;
+        };
+        for (at, Member { key, position, .. }) in members.iter().enumerate() {
+            if members[..at].iter().any(|member| member.key == *key) {
+                self.wrong(*position, format!("{path}: {key} is written twice; take one away"));
+            }
+        }
+        Some(members)
+    }
+
+    /// An integer within a range.
+    pub(crate) fn integer(&mut self, node: &Node, path: &str, range: RangeInclusive<i64>) -> Option<Positioned<i64>> {
+        let wanted = format!("an integer from {} to {}", range.start(), range.end());
+        match node.value {
+            Value::Number(Some(value)) if range.contains(&value) => {
+                return Some(Positioned { value, position: node.position });
+            }
+            Value::Number(_) => self.wrong(node.position, format!("{path}: write {wanted}")),
+            _ => self.mismatch(node, path, &wanted),
+        }
+        None
+    }
+
     /// The value of a key that must be there. `example` is what could be written.
     pub(crate) fn required<'n>(&mut self, map: &Map<'n>, key: &str, example: &str) -> Option<&'n Node> {
         let node = map.get(key);
@@ -92,7 +121,7 @@ impl Reader {
     pub(crate) fn text(&mut self, node: &Node, path: &str) -> Option<Positioned<String>> {
         match &node.value {
             Value::Text(text) => return Some(Positioned { value: text.clone(), position: node.position }),
-            Value::Bool | Value::Number => self.mismatch(node, path, "a string: put it in quotes"),
+            Value::Bool | Value::Number(_) => self.mismatch(node, path, "a string: put it in quotes"),
             _ => self.mismatch(node, path, "a string"),
         }
         None

@@ -25,7 +25,8 @@ pub(crate) struct Node {
 pub(crate) enum Value {
     Nothing,
     Bool,
-    Number,
+    /// The number, if it is an integer that an `i64` holds.
+    Number(Option<i64>),
     Text(String),
     List(Vec<Node>),
     Map(Vec<Member>),
@@ -71,7 +72,7 @@ impl Node {
         match self.value {
             Value::Nothing => "nothing",
             Value::Bool => "a boolean",
-            Value::Number => "a number",
+            Value::Number(_) => "a number",
             Value::Text(_) => "a string",
             Value::List(_) => "a list",
             Value::Map(_) => "a map",
@@ -136,24 +137,24 @@ impl<'de> Visitor<'de> for ValueVisitor {
         Ok(Value::Bool)
     }
 
-    fn visit_i64<E: de::Error>(self, _: i64) -> Result<Value, E> {
-        Ok(Value::Number)
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Value, E> {
+        Ok(Value::Number(Some(number)))
     }
 
-    fn visit_u64<E: de::Error>(self, _: u64) -> Result<Value, E> {
-        Ok(Value::Number)
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Value, E> {
+        Ok(Value::Number(number.try_into().ok()))
     }
 
     fn visit_i128<E: de::Error>(self, _: i128) -> Result<Value, E> {
-        Ok(Value::Number)
+        Ok(Value::Number(None))
     }
 
     fn visit_u128<E: de::Error>(self, _: u128) -> Result<Value, E> {
-        Ok(Value::Number)
+        Ok(Value::Number(None))
     }
 
     fn visit_f64<E: de::Error>(self, _: f64) -> Result<Value, E> {
-        Ok(Value::Number)
+        Ok(Value::Number(None))
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Value, E> {

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use pytorchjob_guard::{
-    policy::Policy,
+    policy::{Policy, PolicySet},
     registration::{Address, Registration},
 };
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
@@ -30,11 +30,11 @@ fn register(plane: &ControlPlane, name: &str, guard: &Guard, certs: &Path, polic
     let policy = Policy::builtin(policy).unwrap_or_else(|| Policy::parse(policy).expect("the policy is good"));
     let registration = Registration {
         name: name.to_owned(),
-        address: Address::Url(format!("https://{}/validate", guard.address())),
+        address: Address::Url(format!("https://{}", guard.address())),
         ca_bundle: Some(fs::read(certs.join("ca.crt")).expect("a CA")),
         always_ask: false,
     };
-    let mut configuration = json!(registration.configuration(&policy));
+    let mut configuration = json!(registration.configuration(&PolicySet::of(policy.clone())));
     for webhook in configuration["webhooks"].as_array_mut().into_iter().flatten() {
         webhook["namespaceSelector"] = json!({"matchLabels": {"kubernetes.io/metadata.name": name}});
     }

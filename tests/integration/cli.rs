@@ -165,8 +165,10 @@ fn helps_to_serve() {
                                           [env: PYTORCHJOB_GUARD_TLS_KEY=]
           --client-ca <FILE>              Let in only clients with a certificate from one of the CAs in
                                           this PEM file [env: PYTORCHJOB_GUARD_CLIENT_CA=]
-          --policy <NAME|FILE>            A built-in policy's name, or a policy file, which is read
-                                          again when it changes [env: PYTORCHJOB_GUARD_POLICY=]
+          --policy <NAME|FILE|FOLDER>     A built-in policy's name, a policy file, or a folder of policy
+                                          files, which are read again when they change. Given several
+                                          times, or several with commas between them, each policy has
+                                          its own path: /validate/NAME [env: PYTORCHJOB_GUARD_POLICY=]
                                           [default: cci]
           --max-body-bytes <BYTES>        The largest request body, in bytes [env:
                                           PYTORCHJOB_GUARD_MAX_BODY_BYTES=] [default: 8388608]
@@ -220,13 +222,13 @@ fn helps_to_serve() {
                                             PYTORCHJOB_GUARD_LEAF_LIFETIME=] [default: 1day]
           --ca-lifetime <DURATION>          The validity of a CA. It is renewed after two thirds of this
                                             time [env: PYTORCHJOB_GUARD_CA_LIFETIME=] [default: 365days]
-          --namespace-selector <SELECTOR>   The registration's namespaceSelector, as in `kubectl get
-                                            --selector`; without it, all namespaces [env:
-                                            PYTORCHJOB_GUARD_NAMESPACE_SELECTOR=]
-          --object-selector <SELECTOR>      The registration's objectSelector; without it, all objects.
-                                            It does not select updates of `scale` [env:
+          --namespace-selector <SELECTOR>   The namespaceSelector of policies without one, as in
+                                            `kubectl get --selector`; without either, all namespaces
+                                            [env: PYTORCHJOB_GUARD_NAMESPACE_SELECTOR=]
+          --object-selector <SELECTOR>      The objectSelector of policies without one; without either,
+                                            all objects. It does not select updates of `scale` [env:
                                             PYTORCHJOB_GUARD_OBJECT_SELECTOR=]
-          --failure-policy <POLICY>         The registration's failurePolicy [env:
+          --failure-policy <POLICY>         The failurePolicy of policies without one [env:
                                             PYTORCHJOB_GUARD_FAILURE_POLICY=] [default: Fail] [possible
                                             values: Fail, Ignore]
     ");

@@ -20,6 +20,7 @@ mod purity;
 mod reference;
 mod review;
 mod room;
+mod several_policies;
 mod suites;
 mod tls;
 mod trace;

@@ -83,7 +83,7 @@ fn shows_all_there_is_from_the_start() {
     assert_eq!(code, 200);
     for line in [
         "# TYPE pytorchjob_guard_decisions counter",
-        "pytorchjob_guard_decisions_total{operation=\"UPDATE\",subresource=\"\",result=\"denied\"} 0",
+        "pytorchjob_guard_decisions_total{policy=\"cci\",operation=\"UPDATE\",subresource=\"\",result=\"denied\"} 0",
         "# TYPE pytorchjob_guard_decision_duration_seconds histogram",
         "pytorchjob_guard_violations_total{field=\"spec\"} 0",
         "pytorchjob_guard_http_responses_total{code=\"503\"} 0",
@@ -102,8 +102,8 @@ fn shows_all_there_is_from_the_start() {
         "pytorchjob_guard_policy_reloads_total{result=\"refused\"} 0",
         concat!("pytorchjob_guard_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
         "# TYPE pytorchjob_guard_policy info",
-        "pytorchjob_guard_denials_total{dry_run=\"false\"} 0",
-        "pytorchjob_guard_denials_total{dry_run=\"true\"} 0",
+        "pytorchjob_guard_denials_total{policy=\"cci\",dry_run=\"false\"} 0",
+        "pytorchjob_guard_denials_total{policy=\"cci\",dry_run=\"true\"} 0",
         "# EOF",
     ] {
         assert!(page.lines().any(|there| there == line), "{line} is not in\n{page}");

@@ -207,10 +207,11 @@ fn helps_with_policies() {
     --- output
     Report errors in policies, and warn of what is probably a mistake
 
-    Usage: pytorchjob-guard policy lint [OPTIONS] <FILE>...
+    Usage: pytorchjob-guard policy lint [OPTIONS] <FILE|FOLDER>...
 
     Arguments:
-      <FILE>...  Policy files, or built-in policies' names
+      <FILE|FOLDER>...  Policy files, folders of them, or built-in policies' names. Of a folder it says
+                        which overlap
 
     Options:
           --strict  Exit with code 1 where there is a warning

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write as _};
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde::Serialize;
 
 use super::{Exit, PolicyCommandError};
@@ -9,7 +10,7 @@ use crate::{
     cli::{PolicyOutput, ShowArgs},
     field::Pattern,
     policy::source::Source,
-    policy::{Condition, DenialReason, Equality, Exemption, Policy, Resource, ValidationAction},
+    policy::{Condition, DenialReason, Equality, Exemption, FailurePolicy, Policy, Resource, ValidationAction},
 };
 
 pub(super) fn run(args: &ShowArgs) -> Result<Exit, PolicyCommandError> {
@@ -36,6 +37,14 @@ struct Whole<'p> {
     kind: &'static str,
     name: &'p str,
     resources: &'p [Resource],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace_selector: Option<&'p LabelSelector>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    object_selector: Option<&'p LabelSelector>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure_policy: Option<FailurePolicy>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeout_seconds: Option<i32>,
     mutable_fields: Vec<&'p str>,
     immutable_fields: Vec<&'p str>,
     server_managed_fields: Vec<&'p str>,
@@ -72,6 +81,10 @@ impl<'p> From<&'p Policy> for Whole<'p> {
             kind: Policy::KIND,
             name: &policy.name,
             resources: &policy.resources,
+            namespace_selector: policy.webhooks.namespaces.as_ref(),
+            object_selector: policy.webhooks.objects.as_ref(),
+            failure_policy: policy.webhooks.failure_policy,
+            timeout_seconds: policy.webhooks.timeout_seconds,
             mutable_fields: written(&policy.mutable_fields),
             immutable_fields: written(&policy.immutable_fields),
             server_managed_fields: written(&policy.server_managed_fields),

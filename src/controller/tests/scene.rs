@@ -20,8 +20,8 @@ use crate::{
         plan::{Plan, plan},
         self_call::Outcome,
     },
-    policy::Policy,
-    registration::{Address, Declared, Registration, ServiceName},
+    policy::{Policy, PolicySet},
+    registration::{Address, Registration, ServiceName},
 };
 
 pub(super) const HOUR: Duration = Duration::from_hours(1);
@@ -29,10 +29,10 @@ pub(super) const LIFETIMES: Lifetimes = Lifetimes { leaf: Duration::from_hours(2
 pub(super) const SETTLE: Duration = Duration::from_mins(2);
 
 /// The built-in policy, with this field of the spec mutable in place of another one.
-pub(super) fn policy(field: &str) -> Arc<Policy> {
+pub(super) fn policy(field: &str) -> Arc<PolicySet> {
     let cci = Policy::builtin_text("cci").expect("a policy");
     let text = cci.replace("  - spec.cleanPodPolicy\n", &format!("  - spec.{field}\n"));
-    Arc::new(Policy::parse(&text).expect("a policy"))
+    Arc::new(PolicySet::of(Policy::parse(&text).expect("a policy")))
 }
 
 pub(super) fn service(name: &str) -> ServiceName {
@@ -42,7 +42,7 @@ pub(super) fn service(name: &str) -> ServiceName {
 /// The registration of a Service with the conditions of a policy, or without conditions.
 pub(super) fn registration(
     service: &ServiceName,
-    policy: &Policy,
+    policies: &PolicySet,
     bundle: Option<String>,
     has_conditions: bool,
 ) -> ValidatingWebhookConfiguration {
@@ -53,7 +53,7 @@ pub(super) fn registration(
         ca_bundle: bundle.map(String::into_bytes),
         always_ask: !has_conditions,
     };
-    registration.configuration(policy)
+    registration.configuration(policies)
 }
 
 /// A Secret that holds this CA, or none.
@@ -87,12 +87,7 @@ pub(super) struct Replica {
 impl Replica {
     /// A replica under the policy `cci`, with a CA in a Secret or with a certificate of another origin.
     pub(super) fn new(has_ca: bool) -> Self {
-        let config = Config {
-            registration: "guard".to_owned(),
-            service: Some(service("guard")),
-            declared: Declared::default(),
-            settle: Some(SETTLE),
-        };
+        let config = Config { registration: "guard".to_owned(), service: Some(service("guard")), settle: Some(SETTLE) };
         let certificates = has_ca.then(|| ManagedCertificates {
             service: service("guard"),
             secret: "ca".to_owned(),

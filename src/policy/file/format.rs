@@ -1,8 +1,16 @@
 //! The format of a policy file: its keys, and what each may hold.
 
+use std::ops::RangeInclusive;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+
+use super::selector::selector;
 use crate::{
     field::Pattern,
-    policy::{Condition, DenialReason, Digest, Equality, Exemption, Policy, Resource, ValidationAction},
+    policy::{
+        Condition, DenialReason, Digest, Equality, Exemption, FailurePolicy, Policy, Resource, ValidationAction,
+        WebhookSettings,
+    },
     yaml::{Map, Node, Position, Positioned, Reader},
 };
 
@@ -10,11 +18,15 @@ use crate::{
 const SERVER_MANAGED: [&str; 4] =
     ["metadata.managedFields", "metadata.generation", "metadata.resourceVersion", "metadata.selfLink"];
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 15] = [
     "apiVersion",
     "kind",
     "name",
     "resources",
+    "namespaceSelector",
+    "objectSelector",
+    "failurePolicy",
+    "timeoutSeconds",
     "mutableFields",
     "immutableFields",
     "serverManagedFields",
@@ -34,6 +46,9 @@ const ACTIONS: [(&str, ValidationAction); 3] =
     [("Deny", ValidationAction::Deny), ("Warn", ValidationAction::Warn), ("Audit", ValidationAction::Audit)];
 /// The lists of actions that go together, as messages name them.
 pub(in crate::policy) const USABLE_ACTIONS: &str = "write [Deny], [Warn], [Audit], [Deny, Audit] or [Warn, Audit]";
+const FAILURE_POLICIES: [(&str, FailurePolicy); 2] = [("Fail", FailurePolicy::Fail), ("Ignore", FailurePolicy::Ignore)];
+/// The API server's own limits.
+const TIMEOUT_SECONDS: RangeInclusive<i64> = 1..=30;
 const REASONS: [(&str, DenialReason); 2] = [("Invalid", DenialReason::Invalid), ("Forbidden", DenialReason::Forbidden)];
 
 /// A policy as it is written, each part with its position. Of one that cannot be used it is what could be read.
@@ -42,6 +57,10 @@ pub(in crate::policy) struct PolicyFile {
     /// Empty where it could not be read.
     pub(in crate::policy) name: Positioned<String>,
     pub(in crate::policy) resources: Positioned<Vec<Positioned<Resource>>>,
+    pub(in crate::policy) namespace_selector: Option<Positioned<LabelSelector>>,
+    pub(in crate::policy) object_selector: Option<Positioned<LabelSelector>>,
+    pub(in crate::policy) failure_policy: Option<Positioned<FailurePolicy>>,
+    pub(in crate::policy) timeout_seconds: Option<Positioned<i64>>,
     /// The position is that of its key, or of the whole where it has none.
     pub(in crate::policy) mutable_fields: Positioned<Vec<Positioned<Pattern>>>,
     pub(in crate::policy) immutable_fields: Vec<Positioned<Pattern>>,
@@ -84,6 +103,10 @@ impl PolicyFile {
                 reader.not_empty(node, "resources", "list at least one group and resource");
                 reader.list(node, "resources", "groups and resources", resource)
             });
+        let failure_policy =
+            map.get("failurePolicy").and_then(|node| reader.choice(node, "failurePolicy", &FAILURE_POLICIES));
+        let timeout_seconds =
+            map.get("timeoutSeconds").and_then(|node| reader.integer(node, "timeoutSeconds", TIMEOUT_SECONDS));
         let mutable_fields = fields(reader, &map, "mutableFields");
         let mutable_fields = Positioned {
             value: mutable_fields.map_or_else(Vec::new, |fields| fields.value),
@@ -121,6 +144,10 @@ impl PolicyFile {
         Some(Self {
             name: name.unwrap_or(Positioned { value: String::new(), position: map.position }),
             resources: resources.unwrap_or(Positioned { value: Vec::new(), position: map.position }),
+            namespace_selector: selector(reader, &map, "namespaceSelector"),
+            object_selector: selector(reader, &map, "objectSelector"),
+            failure_policy,
+            timeout_seconds,
             mutable_fields,
             immutable_fields,
             server_managed_fields,
@@ -253,6 +280,12 @@ impl From<PolicyFile> for Policy {
             name: file.name.value,
             digest: Digest::default(),
             resources: values(file.resources.value),
+            webhooks: WebhookSettings {
+                namespaces: file.namespace_selector.map(|selector| selector.value),
+                objects: file.object_selector.map(|selector| selector.value),
+                failure_policy: file.failure_policy.map(|policy| policy.value),
+                timeout_seconds: file.timeout_seconds.and_then(|seconds| seconds.value.try_into().ok()),
+            },
             mutable_fields: values(file.mutable_fields.value),
             immutable_fields: values(file.immutable_fields),
             server_managed_fields: values(file.server_managed_fields.value),

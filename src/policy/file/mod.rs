@@ -5,6 +5,7 @@ mod exemption;
 mod findings;
 mod format;
 mod resources;
+mod selector;
 
 pub(super) use self::{
     exemption::{Contribution, contribution, needless},

@@ -2,6 +2,7 @@
 
 mod elements;
 mod names;
+mod overlap;
 mod updates;
 
 use super::{
@@ -30,6 +31,7 @@ fn lint(file: PolicyFile) -> Vec<Diagnostic> {
         lint_exemption(exemption, &file, &mut diagnostics);
     }
     diagnostics.extend(elements::lint(&file));
+    diagnostics.extend(overlap::changeable_labels(&file));
     let (name, managed) = (file.name.position, file.server_managed_fields.position);
     let exemptions = file.exemptions.position;
     let policy = Policy::from(file);

@@ -7,8 +7,8 @@ use std::{
 
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric as _, text},
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
+    encoding::{DescriptorEncoder, EncodeLabelSet, text},
+    metrics::{MetricType, counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
     registry::{Metric, Registry},
 };
 
@@ -17,7 +17,7 @@ use crate::{
     admission::{Decision, Outcome},
     certificates::Validity,
     controller::{self, Known},
-    policy::Policy,
+    policy::{Policy, PolicySet},
 };
 
 /// From 5 µs, a small update that is allowed, to 1 s, which no review should take.
@@ -38,11 +38,25 @@ pub(super) const ADMIN: &str = "admin";
 
 type Labels<const N: usize> = [(&'static str, &'static str); N];
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DecisionLabels {
+    policy: String,
+    operation: &'static str,
+    subresource: &'static str,
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DenialLabels {
+    policy: String,
+    dry_run: &'static str,
+}
+
 /// The server's metrics. Cloned handles share their values.
 pub(super) struct Metrics {
     registry: Registry,
-    decisions: Family<Labels<3>, Counter>,
-    denials: Family<Labels<1>, Counter>,
+    decisions: Family<DecisionLabels, Counter>,
+    denials: Family<DenialLabels, Counter>,
     decision_seconds: Histogram,
     violations: Family<Labels<1>, Counter>,
     responses: Family<[(&'static str, u16); 1], Counter>,
@@ -77,10 +91,11 @@ pub(super) enum HandshakeFailure {
 
 impl Metrics {
     /// With a registration to reconcile there are more.
-    pub(super) fn new(policy: &Policy, has_registration: bool) -> Self {
+    pub(super) fn new(policies: &PolicySet, has_registration: bool) -> Self {
         let mut registry = Registry::with_prefix("pytorchjob_guard");
-        let decisions = metric(&mut registry, "decisions", "Reviews decided, by operation, subresource and result");
-        let denials = metric(&mut registry, "denials", "Updates denied, by whether they were dry runs");
+        let decisions =
+            metric(&mut registry, "decisions", "Reviews decided, by policy, operation, subresource and result");
+        let denials = metric(&mut registry, "denials", "Updates denied, by policy and whether they were dry runs");
         let decision_seconds = Histogram::new(DECISION_SECONDS);
         registry.register(
             "decision_duration_seconds",
@@ -133,16 +148,15 @@ impl Metrics {
         let policy_file_in_force: Gauge = metric(
             &mut registry,
             "policy_file_in_force",
-            "1 while the policy in the file is in effect, 0 while the file is invalid and the policy before it stays in effect",
+            "1 while the policy of every file is in effect, 0 while a file is invalid and the policy before it stays in effect",
         );
-        policy_file_in_force.set(1);
         let ready = metric(&mut registry, "ready", "1 while /readyz says ok, else 0");
         let controller = controller::Metrics::default();
         if has_registration {
             controller.register(&mut registry);
         }
         registry.register("build", "This program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
-        let policy = PolicyInfo::new(policy);
+        let policy = PolicyInfo::default();
         registry.register_collector(Box::new(policy.clone()));
 
         let metrics = Self {
@@ -169,6 +183,7 @@ impl Metrics {
             controller,
         };
         metrics.begin_at_zero();
+        metrics.policies_are(policies);
         metrics
     }
 
@@ -193,22 +208,16 @@ impl Metrics {
         for field in TOP_LEVEL_FIELDS.into_iter().chain([OTHER]) {
             drop(self.violations.get_or_create(&[("field", field)]));
         }
-        for outcome in [Outcome::Allowed, Outcome::Denied] {
-            drop(self.decisions.get_or_create(&decision_labels("UPDATE", "", outcome)));
-        }
-        for dry_run in ["false", "true"] {
-            drop(self.denials.get_or_create(&[("dry_run", dry_run)]));
-        }
     }
 
-    pub(super) fn decided(&self, decision: &Decision<'_>, took: Duration) {
+    pub(super) fn decided(&self, policy: &Policy, decision: &Decision<'_>, took: Duration) {
         self.decision_seconds.observe(took.as_secs_f64());
         self.decisions
-            .get_or_create(&decision_labels(&decision.operation, &decision.subresource, decision.outcome))
+            .get_or_create(&decision_labels(policy, &decision.operation, &decision.subresource, decision.outcome))
             .inc();
         if decision.outcome == Outcome::Denied {
             let dry_run = if decision.dry_run { "true" } else { "false" };
-            self.denials.get_or_create(&[("dry_run", dry_run)]).inc();
+            self.denials.get_or_create(&DenialLabels { policy: policy.name().to_owned(), dry_run }).inc();
         }
         for violation in &decision.violations.first {
             let field = violation.path.split(['.', '[']).next().unwrap_or_default();
@@ -231,15 +240,22 @@ impl Metrics {
         self.connections_closed.get_or_create(&closed_labels(listener, waiting)).inc();
     }
 
-    pub(super) fn policy_reloaded(&self, policy: &Policy) {
-        self.policy.set(policy);
-        self.policy_file_in_force.set(1);
-        self.policy_reloads.get_or_create(&[("result", "success")]).inc();
+    /// Notes the policies in effect, and begins their series.
+    pub(super) fn policies_are(&self, policies: &PolicySet) {
+        self.policy.set(policies);
+        self.policy_file_in_force.set(i64::from(policies.problems().next().is_none()));
+        for policy in policies.policies() {
+            for outcome in [Outcome::Allowed, Outcome::Denied] {
+                drop(self.decisions.get_or_create(&decision_labels(policy, "UPDATE", "", outcome)));
+            }
+            for dry_run in ["false", "true"] {
+                drop(self.denials.get_or_create(&DenialLabels { policy: policy.name().to_owned(), dry_run }));
+            }
+        }
     }
 
-    pub(super) fn policy_refused(&self) {
-        self.policy_file_in_force.set(0);
-        self.policy_reloads.get_or_create(&[("result", "refused")]).inc();
+    pub(super) fn policy_reloaded(&self, result: &'static str) {
+        self.policy_reloads.get_or_create(&[("result", result)]).inc();
     }
 
     pub(super) fn certificate_reloaded(&self, validity: Validity) {
@@ -299,7 +315,7 @@ fn metric<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help
     metric
 }
 
-fn decision_labels(operation: &str, subresource: &str, outcome: Outcome) -> Labels<3> {
+fn decision_labels(policy: &Policy, operation: &str, subresource: &str, outcome: Outcome) -> DecisionLabels {
     let result = match outcome {
         Outcome::Allowed => "allowed",
         Outcome::Denied => "denied",
@@ -307,11 +323,12 @@ fn decision_labels(operation: &str, subresource: &str, outcome: Outcome) -> Labe
         Outcome::NotApplicable => "not_applicable",
         Outcome::BadRequest => "bad_request",
     };
-    [
-        ("operation", known(operation, &OPERATIONS)),
-        ("subresource", known(subresource, &SUBRESOURCES)),
-        ("result", result),
-    ]
+    DecisionLabels {
+        policy: policy.name().to_owned(),
+        operation: known(operation, &OPERATIONS),
+        subresource: known(subresource, &SUBRESOURCES),
+        result,
+    }
 }
 
 /// The text if it is one of the known ones: what a peer makes up must not make a new series.
@@ -319,30 +336,26 @@ fn known(text: &str, all: &[&'static str]) -> &'static str {
     all.iter().find(|known| **known == text).copied().unwrap_or(OTHER)
 }
 
-/// The name and the digest of the policy in effect: one series, whatever there was before.
-#[derive(Debug, Clone)]
-struct PolicyInfo(Arc<Mutex<[(&'static str, String); 2]>>);
+/// The names and digests of the policies in effect: one series for each, whatever there was before.
+#[derive(Debug, Clone, Default)]
+struct PolicyInfo(Arc<Mutex<Vec<PolicyLabels>>>);
+
+type PolicyLabels = [(&'static str, String); 2];
 
 impl PolicyInfo {
-    fn new(policy: &Policy) -> Self {
-        Self(Arc::new(Mutex::new(Self::labels(policy))))
-    }
-
-    fn set(&self, policy: &Policy) {
+    fn set(&self, policies: &PolicySet) {
+        let labels =
+            |policy: &Arc<Policy>| [("name", policy.name().to_owned()), ("digest", policy.digest().to_owned())];
         // Nothing can fail while the lock is held, so a poisoned one holds good labels all the same.
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Self::labels(policy);
-    }
-
-    fn labels(policy: &Policy) -> [(&'static str, String); 2] {
-        [("name", policy.name().to_owned()), ("digest", policy.digest().to_owned())]
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = policies.policies().map(labels).collect();
     }
 }
 
 impl Collector for PolicyInfo {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let labels = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let info = Info::new(labels);
-        info.encode(encoder.encode_descriptor("policy", "The policy in effect", None, info.metric_type())?)
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut metric = encoder.encode_descriptor("policy", "The policies in effect", None, MetricType::Info)?;
+        all.iter().try_for_each(|labels| metric.encode_info(labels))
     }
 }
 

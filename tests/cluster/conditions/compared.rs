@@ -12,7 +12,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::{Method, Request, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use pytorchjob_guard::{
-    policy::Policy,
+    policy::{Policy, PolicySet},
     registration::{Address, Registration, admission_policy},
 };
 use serde_json::{Value, json};
@@ -223,11 +223,11 @@ impl ComparedCluster {
         {
             let registration = Registration {
                 name: namespace(name, judge),
-                address: Address::Url(format!("https://127.0.0.1:{port}/validate")),
+                address: Address::Url(format!("https://127.0.0.1:{port}")),
                 ca_bundle: Some(fs::read(self.certs.join("ca.crt"))?),
                 always_ask,
             };
-            let mut configuration = json!(registration.configuration(&policy));
+            let mut configuration = json!(registration.configuration(&PolicySet::of(policy.clone())));
             for webhook in configuration["webhooks"].as_array_mut().into_iter().flatten() {
                 webhook["namespaceSelector"] = only(judge);
             }

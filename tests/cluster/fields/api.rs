@@ -8,7 +8,7 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 use pytorchjob_guard::{
-    policy::Policy,
+    policy::{Policy, PolicySet},
     registration::{Address, Registration},
 };
 use serde_json::{Value, json};
@@ -86,11 +86,11 @@ impl<'a> Api<'a> {
         });
         let registration = Registration {
             name: namespace.clone(),
-            address: Address::Url(format!("https://{}/validate", guard.address())),
+            address: Address::Url(format!("https://{}", guard.address())),
             ca_bundle: Some(fs::read(certs.join("ca.crt")).expect("a CA")),
             always_ask: false,
         };
-        let mut configuration = json!(registration.configuration(&policy));
+        let mut configuration = json!(registration.configuration(&PolicySet::of(policy.clone())));
         for webhook in configuration["webhooks"].as_array_mut().into_iter().flatten() {
             assert!(webhook["matchConditions"].is_array(), "it has conditions");
             webhook["namespaceSelector"] = json!({"matchLabels": {"kubernetes.io/metadata.name": namespace}});

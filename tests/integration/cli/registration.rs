@@ -245,7 +245,7 @@ fn a_policy_of_too_many_fields_has_no_conditions() {
     let folder = own(&format!("mutableFields:\n{}", many.collect::<String>()));
     let said = folder.run(&["registration", "own.yaml"]);
     assert!(
-        said.contains("Warning: own.yaml has more fields than an API server would compile a condition of"),
+        said.contains("Warning: policy own has more fields than an API server would compile a condition of"),
         "{said}"
     );
     assert!(said.starts_with("exit code 0\n") && !said.contains("changes-an-immutable-field"));

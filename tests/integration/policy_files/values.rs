@@ -198,3 +198,24 @@ fn paths_that_are_none() {
         rejects(&exempt(bad), &[&format!("7:14: exemptions[0].fields: {error}")], &exempt(good));
     }
 }
+
+#[test]
+fn settings_of_webhooks() {
+    rejects(
+        "namespaceSelector: {matchLabels: {team: é, 'a b': c}}\n\
+         objectSelector: {matchExpressions: [{key: a, operator: in}, {key: a, operator: In}, {key: a, operator: Exists, values: [b]}]}\n\
+         failurePolicy: fail\ntimeoutSeconds: 31\n",
+        &[
+            "5:41: namespaceSelector.matchLabels.team: \"é\" is not the value of a label",
+            "5:44: namespaceSelector.matchLabels.a b: this is not the key of a label",
+            "6:56: objectSelector.matchExpressions[0].operator: there is no in (did you mean In?); write In, NotIn, Exists or DoesNotExist",
+            "6:80: objectSelector.matchExpressions[1].values: In needs values; write values: [a]",
+            "6:104: objectSelector.matchExpressions[2].values: Exists takes no values; leave them out",
+            "7:16: failurePolicy: there is no fail (did you mean Fail?); write Fail or Ignore",
+            "8:17: timeoutSeconds: write an integer from 1 to 30",
+        ],
+        "namespaceSelector: {matchLabels: {team: a, a.b/c: d}}\n\
+         objectSelector: {matchExpressions: [{key: a, operator: In, values: [b]}, {key: a, operator: Exists}]}\n\
+         failurePolicy: Ignore\ntimeoutSeconds: 30\n",
+    );
+}

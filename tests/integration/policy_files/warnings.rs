@@ -278,3 +278,18 @@ fn exemptions_from_what_is_free() {
     remarks(&policy("[spec.a]"), &[&free], &policy("[spec.b.c]"));
     remarks(&policy("[spec.a, spec.b]"), &[&both, &format!("12:44: {stays}")], &policy("[spec.a, spec.b.c]"));
 }
+
+#[test]
+fn labels_by_which_a_job_leaves_a_policy() {
+    let selecting = |more: &str| {
+        format!(
+            "mutableFields: [metadata.labels]\nobjectSelector: {{matchLabels: {{tier: gold}}}}\nvalidationActions: [Audit]\n{more}"
+        )
+    };
+    let audits = "7:20: note: validationActions: nothing is denied; add Deny when you have seen enough";
+    let leaves = "6:1: warning: objectSelector: everyone may change the label tier, and so take a job out of this policy; list \
+                  metadata.labels[tier] under immutableFields";
+    let linted = |more: &str| lint(&format!("{HEAD}{}", selecting(more)));
+    assert_eq!(linted(""), format!("exit code 0\n{leaves}\n{audits}\n"));
+    assert_eq!(linted("immutableFields: ['metadata.labels[tier]']\n"), format!("exit code 0\n{audits}\n"));
+}

@@ -165,7 +165,9 @@ impl Start {
 
     /// Writes a file into the guard's folder.
     pub fn file(self, name: &str, contents: &str) -> Self {
-        fs::write(self.dir.join(name), contents).expect("a file is written");
+        let file = self.dir.join(name);
+        fs::create_dir_all(file.parent().expect("a folder")).expect("a folder is made");
+        fs::write(file, contents).expect("a file is written");
         self
     }
 

@@ -1,20 +1,8 @@
-//! The updates that an admin leaves out of a registration on purpose. `registration` prints what is declared, and it is no
-//! drift.
+//! Label selectors: reading them as kubectl does, and comparing them by what they require.
 
 use std::collections::BTreeSet;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
-
-/// The updates that a registration may leave out.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Declared {
-    /// The `namespaceSelector`; none selects all.
-    pub namespaces: Option<LabelSelector>,
-    /// The `objectSelector`; none selects all.
-    pub objects: Option<LabelSelector>,
-    /// True if the `failurePolicy` is `Ignore`.
-    pub ignores_failures: bool,
-}
 
 /// Reads a label selector as kubectl takes it: `a=b,c!=d,e in (f,g),h notin (i),j,!k`.
 pub fn parse_selector(text: &str) -> Result<LabelSelector, String> {
@@ -42,7 +30,11 @@ pub fn parse_selector(text: &str) -> Result<LabelSelector, String> {
 
 fn parse_requirement(text: &str, selector: &mut LabelSelector) -> Option<()> {
     let requirement = |key: &str, operator: &str, values: Option<Vec<String>>| {
-        is_key(key).then(|| LabelSelectorRequirement { key: key.to_owned(), operator: operator.to_owned(), values })
+        is_label_key(key).then(|| LabelSelectorRequirement {
+            key: key.to_owned(),
+            operator: operator.to_owned(),
+            values,
+        })
     };
     let expression = if let Some(key) = text.strip_prefix('!') {
         requirement(key.trim(), "DoesNotExist", None)?
@@ -59,7 +51,7 @@ fn parse_requirement(text: &str, selector: &mut LabelSelector) -> Option<()> {
     } else if let Some((key, value)) = text.split_once("!=") {
         requirement(key.trim(), "NotIn", Some(vec![label_value(value.trim())?]))?
     } else if let Some((key, value)) = text.split_once("==").or_else(|| text.split_once('=')) {
-        let key = Some(key.trim()).filter(|key| is_key(key))?;
+        let key = Some(key.trim()).filter(|key| is_label_key(key))?;
         let before = selector.match_labels.get_or_insert_default().insert(key.to_owned(), label_value(value.trim())?);
         // A label of two values selects nothing.
         return before.is_none().then_some(());
@@ -70,24 +62,44 @@ fn parse_requirement(text: &str, selector: &mut LabelSelector) -> Option<()> {
     Some(())
 }
 
-fn is_key(text: &str) -> bool {
+/// True if the text is a label's key.
+pub(super) fn is_label_key(text: &str) -> bool {
     let (prefix, name) = text.split_once('/').unwrap_or(("x", text));
     let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     !prefix.is_empty() && !name.is_empty() && prefix.chars().chain(name.chars()).all(is_name)
 }
 
-fn label_value(text: &str) -> Option<String> {
+pub(super) fn label_value(text: &str) -> Option<String> {
     text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')).then(|| text.to_owned())
 }
 
-/// True if everything is selected, or what was declared.
-pub(super) fn selects(selector: Option<&LabelSelector>, declared: Option<&LabelSelector>) -> bool {
+/// True if the selector selects everything, or the same as the wanted one.
+pub(crate) fn selects(selector: Option<&LabelSelector>, wanted: Option<&LabelSelector>) -> bool {
     let present = selector.map(requirements).unwrap_or_default();
-    present.is_empty() || declared.is_some_and(|declared| requirements(declared) == present)
+    present.is_empty() || wanted.is_some_and(|wanted| requirements(wanted) == present)
 }
 
+/// True if no labels match both selectors, as far as two requirements about one label tell.
+pub(crate) fn are_disjoint(one: Option<&LabelSelector>, other: Option<&LabelSelector>) -> bool {
+    let (Some(one), Some(other)) = (one, other) else { return false };
+    let (one, other) = (requirements(one), requirements(other));
+    let contradict = |(key, operator, values): &Requirement<'_>, (key2, operator2, values2): &Requirement<'_>| {
+        key == key2
+            && match (*operator, *operator2) {
+                ("In", "In") => values.is_disjoint(values2),
+                ("In", "NotIn") => values.is_subset(values2),
+                ("In" | "Exists", "DoesNotExist") => true,
+                _ => false,
+            }
+    };
+    one.iter().any(|one| other.iter().any(|other| contradict(one, other) || contradict(other, one)))
+}
+
+/// A label's key, an operator and values.
+type Requirement<'s> = (&'s str, &'s str, BTreeSet<&'s str>);
+
 /// A selector's requirements, however they are written.
-fn requirements(selector: &LabelSelector) -> BTreeSet<(&str, &str, BTreeSet<&str>)> {
+fn requirements(selector: &LabelSelector) -> BTreeSet<Requirement<'_>> {
     let labels = selector.match_labels.iter().flatten();
     let labels = labels.map(|(key, value)| (key.as_str(), "In", BTreeSet::from([value.as_str()])));
     let expressions = selector.match_expressions.iter().flatten().map(|expression| {
@@ -140,5 +152,27 @@ mod tests {
         assert!(selects(Some(&same), Some(&declared)));
         assert!(selects(None, Some(&declared)) && selects(Some(&LabelSelector::default()), None), "all");
         assert!(!selects(Some(&other), Some(&declared)) && !selects(Some(&other), None));
+    }
+
+    #[test]
+    fn tells_selectors_that_exclude_each_other() {
+        let selector = |text: &str| parse_selector(text).expect("a selector");
+        let are_disjoint = |one: &str, other: &str| {
+            let (one, other) = (selector(one), selector(other));
+            let both = (super::are_disjoint(Some(&one), Some(&other)), super::are_disjoint(Some(&other), Some(&one)));
+            assert_eq!(both.0, both.1, "whichever comes first");
+            both.0
+        };
+        for (one, other) in
+            [("t=a", "t in (b,c),x=y"), ("t=a", "t!=a"), ("t in (a,b)", "t notin (a,b,c)"), ("t", "!t"), ("t=a", "!t")]
+        {
+            assert!(are_disjoint(one, other), "{one} and {other}");
+        }
+        for (one, other) in
+            [("t=a", "t in (a,b)"), ("t=a", "x=b"), ("t in (a,b)", "t!=a"), ("t!=a", "!t"), ("", "t=a"), ("!t", "!t")]
+        {
+            assert!(!are_disjoint(one, other), "{one} and {other}");
+        }
+        assert!(!super::are_disjoint(None, Some(&selector("t=a"))));
     }
 }

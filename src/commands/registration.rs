@@ -25,8 +25,8 @@ const VAP_HEADER: &str = "\
 # The nearest ValidatingAdmissionPolicy to a policy of pytorchjob-guard, for clusters that cannot run a webhook.
 # It lets nothing through that the guard would deny, but for unknown fields at the top of a job that has too many of them
 # to compare, in updates by an exemption. What it cannot do:
-# - Name the fields that may not change: every denial has the same message, and an editor reopened by `kubectl edit`
-#   does not say where to look.
+# - Name the field that changed: a denial names the key of the job, its metadata, spec or spec.runPolicy that the field is
+#   below, for at most 16 fields, in one sentence. An editor reopened by `kubectl edit` has no line for each.
 # - Take for equal what Kubernetes takes for equal: an update that only writes `cpu: 2` as `cpu: \"2\"`, or adds an
 #   empty `resources: {}`, as typed clients do, is refused.
 # - Look into lists: a policy's fields below an element of a list are held to be immutable, all of them.

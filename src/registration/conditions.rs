@@ -71,12 +71,15 @@ pub(super) struct Allowed<'p> {
     pub(super) expression: Expression,
     /// The most that it costs.
     pub(super) cost: u64,
-    /// That the objects have more keys in a map than the expression can tell apart.
-    pub(super) too_large: Expression,
-    /// The most keys in a map.
-    pub(super) bound: u64,
-    /// The most keys in a map whose values are compared key by key too, where the policy has such.
-    pub(super) nested_bound: Option<u64>,
+    /// The comparison in it.
+    pub(super) same: Same<'p>,
+}
+
+impl Allowed<'_> {
+    /// That it is for this user, at this time.
+    pub(super) fn holds(&self) -> Expression {
+        self.by.map_or_else(|| Expression::all([]), holds)
+    }
 }
 
 /// The purpose of the expressions.
@@ -145,14 +148,7 @@ impl<'p> Way<'p> {
                 (Part::Object, _, _) => same.object(),
             };
             let expression = Expression::all(self.by.map(holds).into_iter().chain([changes]));
-            Allowed {
-                by: self.by,
-                cost: cost(&expression),
-                expression,
-                too_large: same.too_large(),
-                bound,
-                nested_bound: same.nested_bound(),
-            }
+            Allowed { by: self.by, cost: cost(&expression), expression, same }
         };
         let [usual, smaller @ ..] = BOUNDS;
         smaller.into_iter().fold(bounded(usual), |way, bound| if way.cost <= limit { way } else { bounded(bound) })
@@ -223,7 +219,7 @@ mod tests {
             let policy = policy(&format!("mutableFields: [\"{field}\"]\n"));
             for purpose in [Purpose::Ask, Purpose::Judge] {
                 let everyone = allowed(&policy, Part::Object, purpose).swap_remove(0);
-                assert!(everyone.bound <= bound && everyone.cost <= EXPRESSION_LIMIT, "{field}: {everyone:?}");
+                assert!(everyone.same.bound() <= bound && everyone.cost <= EXPRESSION_LIMIT, "{field}: {everyone:?}");
             }
             let conditions = match_conditions(&policy, Part::Object);
             assert_eq!(conditions.len(), 1, "{field}");

@@ -24,14 +24,21 @@ const COMPARISON: u64 = LONGEST_REQUEST / 10;
 
 /// The cost of a loop for each turn, without the body.
 const TURN: u64 = 5;
+/// The cost to name a key: it is put into four lists, matched with a pattern and appended to a prefix.
+const NAME: u64 = 150;
 
 /// Returns the most that an expression costs which compares each part of two objects at most once.
 pub(super) fn cost(expression: &Expression) -> u64 {
     COMPARISON.saturating_add(steps(expression))
 }
 
+/// Returns the most that it costs to name keys of two maps, if so much is spent on each of the keys.
+pub(super) fn naming(turn: u64, most_keys: u64) -> u64 {
+    COMPARISON.saturating_add(most_keys.saturating_mul(2).saturating_mul(turn.saturating_add(NAME)))
+}
+
 /// The cost without that of long strings and large maps between which an `==` stands.
-fn steps(expression: &Expression) -> u64 {
+pub(super) fn steps(expression: &Expression) -> u64 {
     match expression {
         Expression::Plain(text) => operations(text),
         Expression::All(parts) | Expression::Any(parts) => {

@@ -7,7 +7,11 @@
 //! Maps that are walked key by key are bounded first: a walk costs by the key, and costs that exceed the API server's
 //! limits refuse the update. To compare two maps whole costs next to nothing, whatever is in them.
 
+mod names;
+
 use std::collections::BTreeSet;
+
+pub(super) use names::{Names, names};
 
 use super::cel::{Expression, member, optional_member, strings};
 use crate::{
@@ -114,6 +118,11 @@ impl<'p> Same<'p> {
         self.root.named("spec").same_member("oldObject", "object", "spec")
     }
 
+    /// The most keys of a map that is walked.
+    pub(super) fn bound(&self) -> u64 {
+        self.root.bound
+    }
+
     /// The most keys of a map whose values are walked in turn; none if there is no such map.
     pub(super) fn nested_bound(&self) -> Option<u64> {
         self.root.walks_values().then_some(self.root.bound / NESTED)
@@ -186,11 +195,7 @@ impl<'p> Place<'p> {
         let key = self.variable();
         let is_named = is_one_of(&key, self.named_keys().iter().map(|(key, _)| *key));
         let equal = Expression::plain(format!("{new}[?{key}] == {old}[?{key}]"));
-        let same = (other.freedom() == Freedom::Mixed).then(|| {
-            let in_old = Expression::plain(format!("{key} in {old}"));
-            let [old, new] = [old, new].map(|map| format!("{map}[{key}]"));
-            Expression::all([in_old, is_map(&new), is_map(&old), other.same_members(&old, &new)])
-        });
+        let same = (other.freedom() == Freedom::Mixed).then(|| other.same_value(old, new, &key));
         let each_key = |map: &str, either: Vec<Option<Expression>>| {
             let body = Box::new(Expression::any(either.into_iter().flatten()));
             Expression::EachKey { map: map.to_owned(), key: key.clone(), most, body }
@@ -201,6 +206,13 @@ impl<'p> Place<'p> {
             each_key(new, vec![is_named.clone(), Some(equal), same]),
             each_key(old, vec![is_named, Some(Expression::plain(format!("{key} in {new}")))]),
         ]
+    }
+
+    /// That the old map has this key of the new one too, and that both values are maps, the same but for what may change.
+    fn same_value(&self, old: &str, new: &str, key: &str) -> Expression {
+        let in_old = Expression::plain(format!("{key} in {old}"));
+        let [old, new] = [old, new].map(|map| format!("{map}[{key}]"));
+        Expression::all([in_old, is_map(&new), is_map(&old), self.same_members(&old, &new)])
     }
 
     /// That the members that rules name are the same but for what may change.
@@ -245,12 +257,18 @@ impl<'p> Place<'p> {
             Freedom::Mixed if self.is_metadata() => return self.same_members(&member(old, key), &member(new, key)),
             Freedom::Mixed => {}
         }
-        let absent = if self.is_absent_when_empty() { "{}" } else { "null" };
-        let maps = [new, old].map(|map| format!("{}.orValue({absent})", optional_member(map, key)));
-        let [new, old] =
-            if self.is_absent_when_empty() { maps.clone() } else { [new, old].map(|map| member(map, key)) };
+        let ([old, new], are_maps) = self.maps(old, new, key);
         let same = self.same_members(&old, &new);
-        Expression::any([equal, Expression::all(maps.iter().map(|map| is_map(map)).chain([same]))])
+        Expression::any([equal, Expression::all(are_maps.into_iter().chain([same]))])
+    }
+
+    /// The member of two maps at this place, and that it is a map in both.
+    fn maps(&self, old: &str, new: &str, key: &str) -> ([String; 2], [Expression; 2]) {
+        let absent = if self.is_absent_when_empty() { "{}" } else { "null" };
+        let maps = [old, new].map(|map| format!("{}.orValue({absent})", optional_member(map, key)));
+        let [is_old, is_new] = [0, 1].map(|at: usize| is_map(&maps[at]));
+        let members = [old, new].map(|map| member(map, key));
+        (if self.is_absent_when_empty() { maps } else { members }, [is_new, is_old])
     }
 
     /// The API server itself sees to it that every object has metadata, and that it is a map.

@@ -12,6 +12,7 @@ use super::{
     cel::{Expression, string},
     conditions::{Allowed, MAX_EXPRESSION, Part, Purpose, allowed},
     cost::{EXPRESSION_LIMIT, POLICY_LIMIT},
+    unchanged::{Names, names},
     webhook::rules,
 };
 use crate::{
@@ -21,11 +22,14 @@ use crate::{
 
 /// A message that kubectl's users still read.
 const MAX_MESSAGE: usize = 512;
+/// The most fields that a message names. To sort them costs by the third power.
+const MAX_NAMES: usize = 16;
 
 /// The ValidatingAdmissionPolicy that comes nearest to this policy, and its binding.
 ///
 /// It lets through nothing that the guard would deny, but for what an exemption changes among more unknown fields at the
-/// top than can be compared; it names no field, and refuses what is equal to the guard but not to CEL. None where the policy has more fields than an API server would compile an expression of.
+/// top than can be compared; it names fields only down to those of `metadata` and `spec.runPolicy`, and refuses what is equal
+/// to the guard but not to CEL. None where the policy has more fields than an API server would compile an expression of.
 #[must_use]
 pub fn admission_policy(policy: &Policy) -> Option<(ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding)> {
     let metadata = || ObjectMeta { name: Some(name(policy.name())), ..ObjectMeta::default() };
@@ -35,10 +39,8 @@ pub fn admission_policy(policy: &Policy) -> Option<(ValidatingAdmissionPolicy, V
     if object.iter().any(|way| way.cost > EXPRESSION_LIMIT) || total > POLICY_LIMIT {
         return None;
     }
-    let variables = variables(&object);
-    let ways = variables[ATTRIBUTES..].iter().map(|way| Expression::plain(format!("variables.{}", way.name)));
-    let judged = Expression::any(std::iter::once(Expression::plain("variables.isScale")).chain(ways));
-    let (bound, nested_bound) = object.first().map_or((0, None), |everyone| (everyone.bound, everyone.nested_bound));
+    let (bound, nested_bound) =
+        object.first().map_or((0, None), |everyone| (everyone.same.bound(), everyone.same.nested_bound()));
     let (message, most_keys) = match nested_bound {
         None => (message(policy), format!("{bound} keys")),
         Some(nested) => {
@@ -48,12 +50,22 @@ pub fn admission_policy(policy: &Policy) -> Option<(ValidatingAdmissionPolicy, V
         }
     };
     let too_large = format!("the change cannot be judged: the job has a map with more than {most_keys}");
+    let mut names = names(&object);
+    let fits = |names: &Names| names.cost <= EXPRESSION_LIMIT && names.expression.chars().count() <= MAX_EXPRESSION;
+    let sum = names.iter().fold(total.saturating_add(EXPRESSION_LIMIT), |sum, names| sum.saturating_add(names.cost));
+    if sum > POLICY_LIMIT || !names.iter().all(fits) {
+        names.clear();
+    }
+    let message_expression = message_expression(&too_large, &message, names.last());
+    let mut variables = variables(&object);
+    let ways = variables[ATTRIBUTES..].iter().map(|way| Expression::plain(format!("variables.{}", way.name)));
+    let judged = Expression::any(std::iter::once(Expression::plain("variables.isScale")).chain(ways));
+    variables.extend(
+        names.into_iter().map(|names| Variable { name: names.variable.to_owned(), expression: names.expression }),
+    );
     let scaled = Expression::any(scale.into_iter().map(|way| way.expression));
     let validations = vec![
-        Validation {
-            message_expression: Some(format!("variables.isTooLarge ? {} : {}", string(&too_large), string(&message))),
-            ..validation(policy, &judged, message)
-        },
+        Validation { message_expression: Some(message_expression), ..validation(policy, &judged, message) },
         validation(
             policy,
             &Expression::any([Expression::plain("!variables.isScale"), scaled]),
@@ -98,6 +110,25 @@ pub fn admission_policy(policy: &Policy) -> Option<(ValidatingAdmissionPolicy, V
     Some((policy_object, binding))
 }
 
+/// The message of a denial as CEL: it names the fields in the last list, sorted, since the keys of a map come in any order.
+fn message_expression(too_large: &str, message: &str, changed: Option<&Names>) -> String {
+    let (too_large, message) = (string(too_large), string(message));
+    let Some(Names { variable, .. }) = changed else {
+        return format!("variables.isTooLarge ? {too_large} : {message}");
+    };
+    let changed = format!("variables.{variable}");
+    let ranks = (0..MAX_NAMES).map(|rank| rank.to_string()).collect::<Vec<_>>().join(", ");
+    format!(
+        "variables.isTooLarge ? {too_large}\n: (\n  \
+         {changed}.size() == 0 ? ''\n  \
+         : {changed}.size() > {MAX_NAMES} ? string({changed}.size()) + ' fields cannot be changed; '\n  \
+         : [{ranks}]\n    \
+         .map(rank, {changed}.filter(name, {changed}.filter(other, other < name).size() == rank))\n    \
+         .filter(names, names.size() > 0).map(names, names[0]).join(', ') + ' cannot be changed; '\n\
+         ) + {message}"
+    )
+}
+
 /// The number of variables that are no way for an update to be allowed.
 const ATTRIBUTES: usize = 2;
 
@@ -105,7 +136,7 @@ const ATTRIBUTES: usize = 2;
 fn variables(object: &[Allowed<'_>]) -> Vec<Variable> {
     let variable = |name: String, expression: &Expression| Variable { name, expression: expression.to_string() };
     let is_scale = Expression::plain("has(request.subResource) && request.subResource == 'scale'");
-    let too_large = object.iter().filter(|way| way.by.is_none()).map(|everyone| everyone.too_large.clone());
+    let too_large = object.iter().filter(|way| way.by.is_none()).map(|everyone| everyone.same.too_large());
     let is_too_large = Expression::all(std::iter::once(Expression::plain("!variables.isScale")).chain(too_large));
     let attributes = [variable("isScale".to_owned(), &is_scale), variable("isTooLarge".to_owned(), &is_too_large)];
     let ways = object.iter().enumerate().map(|(number, way)| {

@@ -260,7 +260,7 @@ impl Job<'_> {
 pub(crate) type Violation<'a> = (&'a str, &'a str);
 
 /// The example job with what the training operator has elsewhere in its place.
-fn structural_job() -> Value {
+pub(crate) fn structural_job() -> Value {
     let mut job = example_job();
     if let Some(spec) = job["spec"].as_object_mut() {
         let ttl = spec.remove("ttlSecondsAfterFinished");
@@ -275,7 +275,7 @@ pub(crate) fn training_operator_crd() -> io::Result<PathBuf> {
 }
 
 /// The training operator's module, in Go's module cache.
-fn training_operator_module() -> io::Result<PathBuf> {
+pub(crate) fn training_operator_module() -> io::Result<PathBuf> {
     let module = "github.com/kubeflow/training-operator";
     let output = Command::new("go")
         .args(["mod", "download", "-json", module])

@@ -1,6 +1,7 @@
 //! The guard before a real API server, driven by kubectl: what users, their tools and the cluster's controllers see.
 
 mod api_server_options;
+mod autoscaler;
 mod certificate_rotation;
 mod clients;
 mod cluster;

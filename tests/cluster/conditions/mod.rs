@@ -3,6 +3,7 @@
 mod compared;
 mod edits;
 mod hostile;
+mod vap;
 
 use std::{cell::Cell, path::Path, sync::OnceLock};
 

@@ -183,7 +183,7 @@ fn prints_an_admission_policy_that_says_what_it_cannot_do() {
     let run = Folder::new().run(&["policy", "vap", "kueue"]);
     let yaml = run.strip_prefix("exit code 0\n--- output\n").expect("it prints");
     assert!(yaml.starts_with("# The nearest ValidatingAdmissionPolicy "), "{yaml}");
-    for lack in ["Name the fields", "Take for equal", "Look into lists", "Say in its audit annotations"] {
+    for lack in ["Name the field that changed", "Take for equal", "Look into lists", "Say in its audit annotations"] {
         assert!(yaml.contains(lack), "{lack}: {yaml}");
     }
     let documents: Vec<Value> = serde_saphyr::from_multiple(yaml).expect("YAML");
@@ -222,6 +222,19 @@ fn an_admission_policy_says_how_large_a_map_may_be() {
         format!("only these fields can be changed: spec.replicas.*.size; maps with {most} are not compared")
     );
     assert!(expression.contains(&format!("has a map with {most}'")), "{expression}");
+}
+
+/// An update whose messages exceed the API server's budget would be denied, also one that is allowed.
+#[test]
+fn an_admission_policy_names_fields_where_the_budget_allows_it() {
+    for (exemptions, names) in [(2, true), (22, false)] {
+        let exemption = |number| format!("  - {{name: e{number}, when: Deleting, fields: [metadata.finalizers]}}\n");
+        let text: String = (0..exemptions).map(exemption).collect();
+        let run = own(&format!("exemptions:\n{text}")).run(&["policy", "vap", "own.yaml"]);
+        assert!(run.starts_with("exit code 0\n") && run.contains("  - expression: |-"), "{run}");
+        assert_eq!(run.contains("' cannot be changed; '"), names, "{exemptions}: {run}");
+        assert_eq!(run.contains("name: changedInSpec"), names, "{exemptions}: {run}");
+    }
 }
 
 /// An API server takes no two conditions of one name.

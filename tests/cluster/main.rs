@@ -26,6 +26,7 @@ mod run;
 mod scale_and_status;
 mod secrecy;
 mod semantic_equality;
+mod several_policies;
 mod tracing;
 mod training_operator;
 mod types;

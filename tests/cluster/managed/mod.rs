@@ -8,6 +8,7 @@ use std::{
     fs, io,
     net::SocketAddr,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD as STANDARD};
@@ -162,9 +163,16 @@ impl<'a> Home<'a> {
 
     /// A guard that looks after the registration, at this address and with further arguments.
     pub(crate) fn guard_at(&self, address: SocketAddr, arguments: &[&str]) -> Guard {
+        self.guard_without_selector(address, |command| {
+            command.arg(self.selector()).args(arguments);
+        })
+    }
+
+    /// Likewise, where its policies say for which namespaces they are.
+    pub(crate) fn guard_without_selector(&self, address: SocketAddr, prepare: impl FnOnce(&mut Command)) -> Guard {
         self.cluster.guard_with(address, |command| {
-            command.env("KUBECONFIG", &self.kubeconfig).args(["--registration", &self.name, &self.selector()]);
-            command.args(arguments);
+            command.env("KUBECONFIG", &self.kubeconfig).args(["--registration", &self.name]);
+            prepare(command);
         })
     }
 

@@ -10,15 +10,38 @@ app.kubernetes.io/name: pytorchjob-guard
 
 {{/* Whether the registration carries the conditions of the built-in policy. Helm cannot work out those of another. */}}
 {{- define "pytorchjob-guard.hasConditions" -}}
-{{- if not (or .Values.alwaysAsk .Values.policyText) }}true{{ end -}}
+{{- if not (or .Values.alwaysAsk .Values.policyText .Values.policies) }}true{{ end -}}
+{{- end }}
+
+{{/* An own policy, read. */}}
+{{- define "pytorchjob-guard.policy" -}}
+{{- $policy := fromYaml .text -}}
+{{- if or $policy.Error (not $policy.resources) (not $policy.name) -}}
+{{- printf "%s is no policy: see docs/policies.md, and try it with pytorchjob-guard policy lint" .where | fail -}}
+{{- end -}}
+{{ toYaml $policy }}
+{{- end }}
+
+{{/* A webhook of the registration with the rules and settings of an own policy. */}}
+{{- define "pytorchjob-guard.webhook" -}}
+{{- $webhook := .webhook -}}
+{{- $isScale := hasPrefix "scale." $webhook.name -}}
+{{- $rules := include "pytorchjob-guard.rules" (dict "policy" .policy "suffix" ($isScale | ternary "/scale" "")) -}}
+{{- $_ := set $webhook "rules" (fromYamlArray $rules) -}}
+{{- range $key := list "namespaceSelector" "failurePolicy" "timeoutSeconds" -}}
+{{- if hasKey $.policy $key -}}
+{{- $_ := set $webhook $key (get $.policy $key) -}}
+{{- end -}}
+{{- end -}}
+{{/* A Scale has no labels. */}}
+{{- if and .policy.objectSelector (not $isScale) -}}
+{{- $_ := set $webhook "objectSelector" .policy.objectSelector -}}
+{{- end -}}
 {{- end }}
 
 {{/* What an own policy is about: one rule for each API group, as the guard's own `registration` has them. */}}
 {{- define "pytorchjob-guard.rules" -}}
-{{- $policy := fromYaml .policyText -}}
-{{- if or $policy.Error (not $policy.resources) -}}
-{{- fail "policyText is no policy: see docs/policies.md, and try it with pytorchjob-guard policy lint" -}}
-{{- end -}}
+{{- $policy := .policy -}}
 {{- $groups := dict -}}
 {{- range $policy.resources -}}
 {{- $resource := printf "%s%s" .resource $.suffix -}}
@@ -42,15 +65,29 @@ app.kubernetes.io/name: pytorchjob-guard
 {{- $from := printf "%s/pytorchjob-guard-cert-manager-ca" .Release.Namespace -}}
 {{- $_ := set $registration.metadata "annotations" (dict "cert-manager.io/inject-ca-from" $from) -}}
 {{- end -}}
+{{- $webhooks := list -}}
+{{- range $file, $text := .Values.policies -}}
+{{- $policy := include "pytorchjob-guard.policy" (dict "text" $text "where" (printf "policies.%s" $file)) | fromYaml -}}
+{{- $segment := regexReplaceAll "[^a-z0-9]" (lower $policy.name) "-" -}}
+{{- range $registration.webhooks -}}
+{{- $webhook := deepCopy . -}}
+{{- include "pytorchjob-guard.webhook" (dict "webhook" $webhook "policy" $policy) -}}
+{{- $_ := set $webhook "name" (printf "%s.%s.pytorchjob-guard.internal" (splitList "." $webhook.name | first) $segment) -}}
+{{- $_ := set $webhook.clientConfig.service "path" (printf "/validate/%s" $segment) -}}
+{{- $webhooks = append $webhooks $webhook -}}
+{{- end -}}
+{{- end -}}
+{{- if .Values.policies -}}
+{{- $_ := set $registration "webhooks" $webhooks -}}
+{{- end -}}
 {{- range $webhook := $registration.webhooks -}}
 {{- $_ := set $webhook.clientConfig.service "namespace" $.Release.Namespace -}}
 {{- if not (include "pytorchjob-guard.hasConditions" $) -}}
 {{- $_ := unset $webhook "matchConditions" -}}
 {{- end -}}
 {{- with $.Values.policyText -}}
-{{- $suffix := hasPrefix "scale." $webhook.name | ternary "/scale" "" -}}
-{{- $rules := include "pytorchjob-guard.rules" (dict "policyText" . "suffix" $suffix) | fromYamlArray -}}
-{{- $_ := set $webhook "rules" $rules -}}
+{{- $policy := include "pytorchjob-guard.policy" (dict "text" . "where" "policyText") | fromYaml -}}
+{{- include "pytorchjob-guard.webhook" (dict "webhook" $webhook "policy" $policy) -}}
 {{- end -}}
 {{- end -}}
 {{ toYaml $registration }}

@@ -23,6 +23,7 @@ tests![
     helm_leaves_the_namespace_to_the_release,
     helm_installs_into_another_namespace,
     helm_places_the_pods_where_the_values_say,
+    helm_registers_several_policies,
     helm_registers_a_policy_of_ones_own,
     helm_refuses_values_that_mean_nothing,
     helm_finds_nothing_to_complain_about,
@@ -311,6 +312,30 @@ fn helm_registers_a_policy_of_ones_own(_: &Clusters) {
     assert!(arguments.as_array().is_some_and(|arguments| arguments.contains(&json!("--manage-registration"))));
 }
 
+/// Each has webhooks of its own, as the guard prints them for the folder.
+fn helm_registers_several_policies(_: &Clusters) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let head = "apiVersion: pytorchjob-guard/v1\nkind: UpdatePolicy\nresources: [{group: kubeflow.org, resource: pytorchjobs}]\n\
+                mutableFields: [metadata.labels]\n";
+    let a = format!("{head}name: Team_A\nnamespaceSelector: {{matchLabels: {{team: a}}}}\nfailurePolicy: Ignore\n");
+    let b = format!(
+        "{head}name: b\nobjectSelector: {{matchExpressions: [{{key: tier, operator: Exists}}]}}\ntimeoutSeconds: 3\n"
+    );
+    let mut helm = template(NAME, &[]);
+    for (name, text) in [("a.yaml", &a), ("b.yaml", &b)] {
+        let file = folder.path().join(name);
+        fs::write(&file, text).expect("a file");
+        helm.args(["--set-file", &format!("policies.{}={}", name.replace('.', "\\."), file.display())]);
+    }
+    let rendered = objects(&run(&mut helm));
+    let printed = run(guard::program().args(["registration", "--always-ask"]).arg(folder.path()));
+    let printed: Value = serde_saphyr::from_str(&printed).expect("YAML");
+    assert_eq!(the(&rendered, "ValidatingWebhookConfiguration")["webhooks"], printed["webhooks"]);
+    assert_eq!(the(&rendered, "ConfigMap")["data"], json!({"a.yaml": a, "b.yaml": b}));
+    let arguments = &the(&rendered, "Deployment")["spec"]["template"]["spec"]["containers"][0]["args"];
+    assert!(arguments.as_array().is_some_and(|arguments| arguments.contains(&json!("--policy=/etc/pytorchjob-guard"))));
+}
+
 fn helm_refuses_values_that_mean_nothing(_: &Clusters) {
     for (value, complaint) in [
         ("polcy=cci", "additional properties 'polcy' not allowed"),
@@ -322,6 +347,8 @@ fn helm_refuses_values_that_mean_nothing(_: &Clusters) {
         ("networkPolicy.egress.ports={0}", "at '/networkPolicy/egress/ports/0'"),
         ("networkPolicy.ingress.webhook.from[0].cidr=192.0.2.0/28", "at '/networkPolicy/ingress/webhook/from/0'"),
         ("policyText=nonsense", "policyText is no policy"),
+        ("policies.a\\.yaml=nonsense", "policies.a.yaml is no policy"),
+        ("policies.a=nonsense", "additional properties 'a' not allowed"),
     ] {
         let said = fails(&mut template(NAME, &["--set", value]));
         assert!(said.contains(complaint), "{value}: {said}");

@@ -78,6 +78,8 @@ pub(super) struct Observed {
     pub(super) calling: Vec<Caller>,
     /// The end of the last self-call, and its callers.
     pub(super) called: Option<(Instant, Vec<Caller>)>,
+    /// The reason why some of the callers would not trust the guard, while others do.
+    pub(super) distrust: Option<String>,
     pub(super) reads: Lane,
     /// True if a watched registration may be older than the known one.
     pub(super) is_doubted: bool,
@@ -104,6 +106,7 @@ impl Observed {
             calls: Lane::default(),
             calling: Vec::new(),
             called: None,
+            distrust: None,
             reads: Lane::default(),
             is_doubted: false,
             asked: None,
@@ -371,11 +374,19 @@ impl Observed {
     /// Takes the outcomes of a self-call, one for each caller.
     fn called_ourselves(&mut self, outcomes: Vec<Outcome>, now: Now) {
         let mut ready = Ok(());
+        // One webhook that lacks its CA must not take the guard away from the others.
+        let is_trusted = outcomes.contains(&Outcome::Verified);
+        self.distrust = None;
         for outcome in outcomes {
             match outcome {
                 Outcome::Refused(problem) => {
                     let name = &self.config.registration;
-                    ready = Err(format!("API servers that go by {name} would not trust us: {problem}"));
+                    let problem = format!("API servers that go by {name} would not trust us: {problem}");
+                    if is_trusted {
+                        self.distrust = Some(problem);
+                    } else {
+                        ready = Err(problem);
+                    }
                 }
                 // The next call may tell. Until then readiness stays as it is.
                 Outcome::Unknown if ready.is_ok() => {

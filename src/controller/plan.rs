@@ -150,7 +150,11 @@ fn status(observed: &Observed, callers: &[Caller]) -> Status {
     let ca = observed.ca.as_ref();
     let (policies, service) = (&observed.policies.in_effect, observed.config.service.as_ref());
     let drift = match observed.registration.seen() {
-        Seen::There(registration) => Some(drift(registration, service, policies)),
+        Seen::There(registration) => {
+            let mut drift = drift(registration, service, policies);
+            drift.extend(observed.distrust.clone().map(|message| Drift { policy: None, message }));
+            Some(drift)
+        }
         Seen::Gone => {
             let message = format!("there is no ValidatingWebhookConfiguration {name}");
             let of = |policy: &Arc<Policy>| Drift { policy: Some(policy.name().to_owned()), message: message.clone() };

@@ -2,4 +2,5 @@
 
 mod random;
 mod scene;
+mod several;
 mod situations;

@@ -24,7 +24,7 @@ fn ca(now: Now) -> StoredCa {
 }
 
 /// A replica that serves a certificate of the CA in the Secret, is trusted and ready.
-fn ready(now: Now) -> (Replica, StoredCa) {
+pub(super) fn ready(now: Now) -> (Replica, StoredCa) {
     let (mut replica, stored) = (Replica::new(true), ca(now));
     let policy = Arc::clone(&replica.policies.in_effect);
     let configuration = registration(&service("guard"), &policy, Some(stored.bundle()), true);

@@ -1,7 +1,7 @@
 //! The admission attributes of an update, from its review.
 
 use super::{json::Json, review::User};
-use crate::policy::{Attributes, Condition};
+use crate::policy::{Attributes, Condition, SuspendField};
 
 /// The attributes of an update, and its two objects.
 #[derive(Debug, Clone, Copy)]
@@ -25,17 +25,18 @@ impl Attributes for UpdateAttributes<'_> {
         self.subresource
     }
 
-    fn meets(&self, condition: Condition) -> bool {
-        let is_suspended = |object| text_at(object, &["spec", "runPolicy", "suspend"]) == Some(b"true");
+    fn meets(&self, condition: Condition, suspend: &SuspendField) -> bool {
+        let is_suspended = |object| text_at(object, suspend.keys()) == Some(b"true");
         match condition {
             Condition::Deleting => text_at(self.old, &["metadata", "deletionTimestamp"]).is_some(),
+            Condition::Suspended => is_suspended(self.old),
             Condition::SuspendChanged => is_suspended(self.old) != is_suspended(self.new),
         }
     }
 }
 
 /// The value at a path of keys; none where it is null.
-fn text_at<'t>(object: Json<'t>, path: &[&str]) -> Option<&'t [u8]> {
-    let value = path.iter().try_fold(object, |value, key| value.get(key))?;
+fn text_at<'t>(object: Json<'t>, path: &[impl AsRef<str>]) -> Option<&'t [u8]> {
+    let value = path.iter().try_fold(object, |value, key| value.get(key.as_ref()))?;
     (value.text() != b"null").then(|| value.text())
 }

@@ -1,6 +1,6 @@
 //! The admission attributes of an update, as far as an exemption depends on them.
 
-use super::{Condition, Exemption, Policy, Precedence, precedence::Effect};
+use super::{Condition, Exemption, Policy, Precedence, SuspendField, precedence::Effect};
 use crate::field::Pattern;
 
 /// The attributes of an update that conditions look at.
@@ -11,8 +11,8 @@ pub(crate) trait Attributes {
     fn is_in_group(&self, group: &str) -> bool;
     /// The subresource; empty for the main resource.
     fn subresource(&self) -> &str;
-    /// True if the old and the new object meet the condition.
-    fn meets(&self, condition: Condition) -> bool;
+    /// True if the old and the new object meet the condition, which may look at the suspend field.
+    fn meets(&self, condition: Condition, suspend: &SuspendField) -> bool;
 }
 
 /// The part of a policy that holds for one update.
@@ -24,7 +24,7 @@ pub(crate) struct Rules<'p> {
 }
 
 impl Exemption {
-    fn holds(&self, attributes: &impl Attributes) -> bool {
+    fn holds(&self, attributes: &impl Attributes, suspend: &SuspendField) -> bool {
         let subresource = attributes.subresource();
         let is_of_subresource = if self.subresources.is_empty() {
             subresource.is_empty()
@@ -36,7 +36,7 @@ impl Exemption {
             && (is_for_everyone
                 || self.users.iter().any(|listed| listed == attributes.user())
                 || self.groups.iter().any(|group| attributes.is_in_group(group)))
-            && self.when.is_none_or(|condition| attributes.meets(condition))
+            && self.when.is_none_or(|condition| attributes.meets(condition, suspend))
     }
 }
 
@@ -45,7 +45,7 @@ impl Policy {
     /// the main resource's.
     pub(crate) fn rules<'p>(&'p self, attributes: &impl Attributes) -> Rules<'p> {
         let mutable = if attributes.subresource().is_empty() { &self.mutable_fields[..] } else { &[] };
-        let exempt = self.exemptions.iter().filter(|exemption| exemption.holds(attributes));
+        let exempt = self.exemptions.iter().filter(|exemption| exemption.holds(attributes, &self.suspend_field));
         let mutable: Vec<_> = mutable.iter().chain(exempt.flat_map(|exemption| &exemption.fields)).collect();
         let precedence = Precedence::new(
             mutable

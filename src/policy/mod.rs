@@ -22,7 +22,7 @@ mod webhook;
 
 pub(crate) use self::{
     attributes::Attributes,
-    model::{Condition, DenialReason, Digest, Equality, Exemption, Resource, ValidationAction},
+    model::{Condition, DenialReason, Digest, Equality, Exemption, Resource, SuspendField, ValidationAction},
     precedence::{Effect, Precedence},
     set::Problem,
 };

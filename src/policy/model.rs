@@ -1,5 +1,7 @@
 //! The policy: which fields of which resources may change, and for whom.
 
+use std::fmt;
+
 use super::WebhookSettings;
 use crate::field::{Pattern, Type};
 
@@ -10,6 +12,7 @@ pub struct Policy {
     pub(crate) digest: Digest,
     pub(crate) resources: Vec<Resource>,
     pub(crate) webhooks: WebhookSettings,
+    pub(crate) suspend_field: SuspendField,
     pub(crate) mutable_fields: Vec<Pattern>,
     pub(crate) immutable_fields: Vec<Pattern>,
     pub(crate) server_managed_fields: Vec<Pattern>,
@@ -55,13 +58,50 @@ pub(crate) struct Exemption {
     pub(crate) fields: Vec<Pattern>,
 }
 
+/// The path of the field by which a job is suspended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SuspendField(Vec<String>);
+
+impl Default for SuspendField {
+    fn default() -> Self {
+        Self(["spec", "runPolicy", "suspend"].map(str::to_owned).to_vec())
+    }
+}
+
+impl SuspendField {
+    /// The field of this path, if it has only names that are CEL identifiers.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let is_name = |name: &str| {
+            name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(|c| c.is_ascii_alphanumeric())
+        };
+        let keys: Vec<_> = text.split('.').map(str::to_owned).collect();
+        (keys.len() > 1 && keys[0] == "spec" && keys.iter().all(|key| is_name(key))).then_some(Self(keys))
+    }
+
+    pub(crate) fn keys(&self) -> &[String] {
+        &self.0
+    }
+
+    pub(crate) fn pattern(&self) -> Option<Pattern> {
+        Pattern::parse(&self.to_string()).ok()
+    }
+}
+
+impl fmt::Display for SuspendField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("."))
+    }
+}
+
 /// A state of the object, or a change of it, on which an exemption depends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub(crate) enum Condition {
     /// The old object has a deletion timestamp.
     Deleting,
-    /// `spec.runPolicy.suspend` differs; absent is false.
+    /// The suspend field differs; absent is false.
     SuspendChanged,
+    /// The suspend field of the old object is true: no pods run, as `batch/v1` takes it for a suspended Job.
+    Suspended,
 }
 
 /// The treatment of a violation, as in `ValidatingAdmissionPolicyBinding.spec.validationActions`.

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     field::Pattern,
-    policy::{Condition, Exemption, Policy},
+    policy::{Condition, Exemption, Policy, SuspendField},
 };
 
 /// The part of a job that is updated.
@@ -68,18 +68,13 @@ pub fn match_conditions(policy: &Policy, part: Part) -> Vec<MatchCondition> {
 pub(super) struct Allowed<'p> {
     /// None: for everyone at any time.
     pub(super) by: Option<&'p Exemption>,
+    /// That it is for this user, at this time.
+    pub(super) holds: Expression,
     pub(super) expression: Expression,
     /// The most that it costs.
     pub(super) cost: u64,
     /// The comparison in it.
     pub(super) same: Same<'p>,
-}
-
-impl Allowed<'_> {
-    /// That it is for this user, at this time.
-    pub(super) fn holds(&self) -> Expression {
-        self.by.map_or_else(|| Expression::all([]), holds)
-    }
 }
 
 /// The purpose of the expressions.
@@ -99,7 +94,7 @@ pub(super) fn allowed(policy: &Policy, part: Part, purpose: Purpose) -> Vec<Allo
         Part::Scale => exemption.subresources.iter().any(|subresource| subresource == "scale"),
     };
     let (always, sometimes): (Vec<_>, Vec<_>) =
-        policy.exemptions.iter().filter(is_for_part).partition(|exemption| holds(exemption).is_always_true());
+        policy.exemptions.iter().filter(is_for_part).partition(|exemption| holds(policy, exemption).is_always_true());
     let mutable = match part {
         Part::Object => &policy.mutable_fields[..],
         Part::Scale => &[],
@@ -147,8 +142,9 @@ impl<'p> Way<'p> {
                 (Part::Object, Purpose::Judge, Some(_)) => same.object_of_any_width(),
                 (Part::Object, _, _) => same.object(),
             };
-            let expression = Expression::all(self.by.map(holds).into_iter().chain([changes]));
-            Allowed { by: self.by, cost: cost(&expression), expression, same }
+            let holds = self.by.map_or_else(|| Expression::all([]), |exemption| holds(policy, exemption));
+            let expression = Expression::all([holds.clone(), changes]);
+            Allowed { by: self.by, holds, cost: cost(&expression), expression, same }
         };
         let [usual, smaller @ ..] = BOUNDS;
         smaller.into_iter().fold(bounded(usual), |way, bound| if way.cost <= limit { way } else { bounded(bound) })
@@ -156,7 +152,7 @@ impl<'p> Way<'p> {
 }
 
 /// That the exemption is for this user, at this time.
-fn holds(exemption: &Exemption) -> Expression {
+fn holds(policy: &Policy, exemption: &Exemption) -> Expression {
     let user = (!exemption.users.is_empty()).then(|| {
         let users = strings(exemption.users.iter().map(String::as_str));
         Expression::plain(format!("request.userInfo.username in {users}"))
@@ -174,24 +170,31 @@ fn holds(exemption: &Exemption) -> Expression {
     } else {
         Expression::any(user.into_iter().chain(group))
     };
-    let when = exemption.when.map_or_else(|| Expression::all([]), condition);
+    let when = exemption.when.map_or_else(|| Expression::all([]), |when| condition(when, &policy.suspend_field));
     Expression::all([who, when])
 }
 
-fn condition(condition: Condition) -> Expression {
+fn condition(condition: Condition, suspend: &SuspendField) -> Expression {
     match condition {
         Condition::Deleting => Expression::plain("oldObject.metadata.?deletionTimestamp.orValue(null) != null"),
-        Condition::SuspendChanged => Expression::Differ(Box::new(["object", "oldObject"].map(suspended))),
+        Condition::SuspendChanged => {
+            Expression::Differ(Box::new(["object", "oldObject"].map(|object| suspended(object, suspend))))
+        }
+        Condition::Suspended => suspended("oldObject", suspend),
     }
 }
 
-/// That `spec.runPolicy.suspend` is true. What is no map has no such member, and an error must not come of it.
-fn suspended(object: &str) -> Expression {
-    Expression::all([
-        Expression::plain(format!("type({object}.?spec.orValue(null)) == map")),
-        Expression::plain(format!("type({object}.spec.?runPolicy.orValue(null)) == map")),
-        Expression::plain(format!("{object}.spec.runPolicy.?suspend.orValue(false) == true")),
-    ])
+/// That the suspend field is true. What is no map has no such member, and an error must not come of it.
+fn suspended(object: &str, suspend: &SuspendField) -> Expression {
+    let Some((last, maps)) = suspend.keys().split_last() else { return Expression::all([]) };
+    let mut path = object.to_owned();
+    let mut all = Vec::new();
+    for key in maps {
+        all.push(Expression::plain(format!("type({path}.?{key}.orValue(null)) == map")));
+        path = format!("{path}.{key}");
+    }
+    all.push(Expression::plain(format!("{path}.?{last}.orValue(false) == true")));
+    Expression::all(all)
 }
 
 /// An exemption's name as a condition's, which is a qualified name.

@@ -58,6 +58,7 @@ fn cci_spec() -> BoxedStrategy<Tree> {
         ("ttlSecondsAfterFinished", 0.5, number()),
         ("cleanPodPolicy", 0.3, constant("Running")),
         ("backoffLimit", 0.3, number()),
+        ("suspend", 0.3, boolean()),
         ("pytorchReplicaSpecs", 0.95, replica_specs()),
         ("runPolicy", 0.1, Just(Tree::empty_map()).boxed()),
         ("ttlSecondsAfterFinishedX", 0.1, number()),

@@ -72,6 +72,7 @@ fn shows_a_whole_policy_as_json() {
           "resource": "b"
         }
       ],
+      "suspendField": "spec.runPolicy.suspend",
       "mutableFields": [],
       "immutableFields": [],
       "serverManagedFields": [

@@ -130,10 +130,16 @@ impl Report<'_> {
 
     fn exemption(&mut self, exemption: &Exemption) {
         let name = &exemption.name;
-        if exemption.when == Some(Condition::SuspendChanged)
-            && Pattern::parse("spec.runPolicy.suspend").is_ok_and(|suspend| self.fate(&suspend) == Some(Fate::Pruned))
+        let when = match exemption.when {
+            Some(Condition::SuspendChanged) => Some("SuspendChanged"),
+            Some(Condition::Suspended) => Some("Suspended"),
+            Some(Condition::Deleting) | None => None,
+        };
+        let suspend = &self.policy.suspend_field;
+        if let Some(when) = when
+            && suspend.pattern().is_some_and(|suspend| self.fate(&suspend) == Some(Fate::Pruned))
         {
-            let text = format!("exemption {name}: SuspendChanged never holds, as spec.runPolicy.suspend is pruned");
+            let text = format!("exemption {name}: {when} never holds, as {suspend} is pruned");
             self.ill("never", text);
         }
         if exemption.subresources.iter().any(|subresource| subresource == "scale") {

@@ -45,6 +45,7 @@ struct Whole<'p> {
     failure_policy: Option<FailurePolicy>,
     #[serde(skip_serializing_if = "Option::is_none")]
     timeout_seconds: Option<i32>,
+    suspend_field: String,
     mutable_fields: Vec<&'p str>,
     immutable_fields: Vec<&'p str>,
     server_managed_fields: Vec<&'p str>,
@@ -85,6 +86,7 @@ impl<'p> From<&'p Policy> for Whole<'p> {
             object_selector: policy.webhooks.objects.as_ref(),
             failure_policy: policy.webhooks.failure_policy,
             timeout_seconds: policy.webhooks.timeout_seconds,
+            suspend_field: policy.suspend_field.to_string(),
             mutable_fields: written(&policy.mutable_fields),
             immutable_fields: written(&policy.immutable_fields),
             server_managed_fields: written(&policy.server_managed_fields),

@@ -63,7 +63,7 @@ fn scale(check: &mut Findings<'_>, exemption: &ExemptionFile) {
     if let Some(Positioned { value: when, position }) = &exemption.when {
         let lacks = match when {
             Condition::Deleting => "no deletionTimestamp",
-            Condition::SuspendChanged => "no spec.runPolicy",
+            Condition::SuspendChanged | Condition::Suspended => "no suspend field",
         };
         check.wrong(
             *position,

@@ -8,8 +8,8 @@ use super::selector::selector;
 use crate::{
     field::Pattern,
     policy::{
-        Condition, DenialReason, Digest, Equality, Exemption, FailurePolicy, Policy, Resource, ValidationAction,
-        WebhookSettings,
+        Condition, DenialReason, Digest, Equality, Exemption, FailurePolicy, Policy, Resource, SuspendField,
+        ValidationAction, WebhookSettings,
     },
     yaml::{Map, Node, Position, Positioned, Reader},
 };
@@ -18,7 +18,7 @@ use crate::{
 const SERVER_MANAGED: [&str; 4] =
     ["metadata.managedFields", "metadata.generation", "metadata.resourceVersion", "metadata.selfLink"];
 
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     "apiVersion",
     "kind",
     "name",
@@ -27,6 +27,7 @@ const KEYS: [&str; 15] = [
     "objectSelector",
     "failurePolicy",
     "timeoutSeconds",
+    "suspendField",
     "mutableFields",
     "immutableFields",
     "serverManagedFields",
@@ -40,8 +41,11 @@ const EXEMPTION_KEYS: [&str; 6] = ["name", "users", "groups", "when", "subresour
 const DENIAL_KEYS: [&str; 1] = ["reason"];
 
 const EQUALITIES: [(&str, Equality); 2] = [("Semantic", Equality::Semantic), ("Strict", Equality::Strict)];
-const CONDITIONS: [(&str, Condition); 2] =
-    [("Deleting", Condition::Deleting), ("SuspendChanged", Condition::SuspendChanged)];
+const CONDITIONS: [(&str, Condition); 3] = [
+    ("Deleting", Condition::Deleting),
+    ("SuspendChanged", Condition::SuspendChanged),
+    ("Suspended", Condition::Suspended),
+];
 const ACTIONS: [(&str, ValidationAction); 3] =
     [("Deny", ValidationAction::Deny), ("Warn", ValidationAction::Warn), ("Audit", ValidationAction::Audit)];
 /// The lists of actions that go together, as messages name them.
@@ -61,6 +65,7 @@ pub(in crate::policy) struct PolicyFile {
     pub(in crate::policy) object_selector: Option<Positioned<LabelSelector>>,
     pub(in crate::policy) failure_policy: Option<Positioned<FailurePolicy>>,
     pub(in crate::policy) timeout_seconds: Option<Positioned<i64>>,
+    pub(in crate::policy) suspend_field: SuspendField,
     /// The position is that of its key, or of the whole where it has none.
     pub(in crate::policy) mutable_fields: Positioned<Vec<Positioned<Pattern>>>,
     pub(in crate::policy) immutable_fields: Vec<Positioned<Pattern>>,
@@ -148,6 +153,7 @@ impl PolicyFile {
             object_selector: selector(reader, &map, "objectSelector"),
             failure_policy,
             timeout_seconds,
+            suspend_field: suspend_field(reader, &map).unwrap_or_default(),
             mutable_fields,
             immutable_fields,
             server_managed_fields,
@@ -229,6 +235,16 @@ fn resource(reader: &mut Reader, node: &Node, index: usize) -> Option<Positioned
     Some(Positioned { value: Resource { group: group?.value, resource: resource?.value }, position: map.position })
 }
 
+fn suspend_field(reader: &mut Reader, map: &Map<'_>) -> Option<SuspendField> {
+    let text = reader.text(map.get("suspendField")?, "suspendField")?;
+    let field = SuspendField::parse(&text.value);
+    if field.is_none() {
+        let message = format!("suspendField: \"{}\" is not a path of keys in spec; write spec.suspend", text.value);
+        reader.wrong(text.position, message);
+    }
+    field
+}
+
 fn names(reader: &mut Reader, map: &Map<'_>, key: &str, what: &str) -> Option<Positioned<Vec<Positioned<String>>>> {
     let path = map.path(key);
     reader.list(map.get(key)?, &path, "names", |reader, node, _| reader.name(node, &path, what))
@@ -289,6 +305,7 @@ impl From<PolicyFile> for Policy {
             mutable_fields: values(file.mutable_fields.value),
             immutable_fields: values(file.immutable_fields),
             server_managed_fields: values(file.server_managed_fields.value),
+            suspend_field: file.suspend_field,
             equality: file.equality.map_or_else(Equality::default, |equality| equality.value),
             exemptions: file.exemptions.value.into_iter().map(Exemption::from).collect(),
             actions: file.actions.map_or_else(|| vec![ValidationAction::Deny], |actions| actions.value),

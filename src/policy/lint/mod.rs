@@ -201,9 +201,9 @@ fn lint_exemption(exemption: &ExemptionFile, file: &PolicyFile, diagnostics: &mu
     if let Some(Positioned { value: Condition::SuspendChanged, position }) = &exemption.when
         && !may_suspend(file)
     {
-        let message = format!(
-            "exemption {name}: when: a change of spec.runPolicy.suspend is denied itself; add spec.runPolicy.suspend to fields"
-        );
+        let suspend = &file.suspend_field;
+        let message =
+            format!("exemption {name}: when: a change of {suspend} is denied itself; add {suspend} to fields");
         diagnostics.push(Diagnostic::warning(*position, message));
     }
     diagnostics.extend(names::lint(exemption));
@@ -211,7 +211,7 @@ fn lint_exemption(exemption: &ExemptionFile, file: &PolicyFile, diagnostics: &mu
 
 /// True if anybody may change what `SuspendChanged` is about.
 fn may_suspend(file: &PolicyFile) -> bool {
-    let Ok(suspend) = Pattern::parse("spec.runPolicy.suspend") else { return true };
+    let Some(suspend) = file.suspend_field.pattern() else { return true };
     let exempt = file.exemptions.value.iter().flat_map(|exemption| &exemption.fields);
     file.mutable_fields.value.iter().chain(exempt).any(|field| field.value.covers(&suspend))
 }

@@ -1,7 +1,7 @@
 //! The updates that each cluster makes, and whether a policy allows them.
 
 use crate::{
-    policy::{Attributes, Condition, Policy},
+    policy::{Attributes, Condition, Policy, SuspendField},
     yaml::{Diagnostic, Position},
 };
 
@@ -98,7 +98,7 @@ impl Attributes for Update<'_> {
         ""
     }
 
-    fn meets(&self, condition: Condition) -> bool {
+    fn meets(&self, condition: Condition, _: &SuspendField) -> bool {
         self.is_deleting && condition == Condition::Deleting
     }
 }

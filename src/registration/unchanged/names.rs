@@ -57,7 +57,7 @@ fn names_of(
     ways: &[Allowed<'_>],
 ) -> Option<Names> {
     let [mut old, mut new] = ["oldObject", "object"].map(str::to_owned);
-    let mut places: Vec<_> = ways.iter().map(|way| (way.holds(), way.same.root.clone())).collect();
+    let mut places: Vec<_> = ways.iter().map(|way| (way.holds.clone(), way.same.root.clone())).collect();
     // That there is nothing to name, and that the map itself is what is named.
     let (mut nothing, mut whole) = (Vec::new(), Vec::new());
     for key in path {

@@ -79,7 +79,11 @@ fn subresources_that_are_never_judged() {
 #[test]
 fn what_a_scale_has_not() {
     let good = "users: [autoscaler], subresources: [scale], fields: [spec.replicas]";
-    for (when, lacks) in [("Deleting", "no deletionTimestamp"), ("SuspendChanged", "no spec.runPolicy")] {
+    for (when, lacks) in [
+        ("Deleting", "no deletionTimestamp"),
+        ("SuspendChanged", "no suspend field"),
+        ("Suspended", "no suspend field"),
+    ] {
         rejects_one(
             &format!("when: {when}, subresources: [scale], fields: [spec.replicas]"),
             &format!("21: exemption x: when: a Scale has {lacks}, so this never holds; take it away"),

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use super::{HEAD, accepts_text, lint, rejects, rejects_text};
 use crate::cli::Folder;
 
-const KEYS: &str = "the keys are apiVersion, kind, name, resources, namespaceSelector, objectSelector, failurePolicy, timeoutSeconds, mutableFields, immutableFields, serverManagedFields, \
+const KEYS: &str = "the keys are apiVersion, kind, name, resources, namespaceSelector, objectSelector, failurePolicy, timeoutSeconds, suspendField, mutableFields, immutableFields, serverManagedFields, \
                     equality, exemptions, validationActions and denial";
 
 #[test]

@@ -102,7 +102,7 @@ fn words_that_are_none_of_the_choices() {
         ("equality: Loose", "5:11: equality: there is no Loose; write Semantic or Strict", "equality: Strict"),
         (
             "exemptions: [{name: a, when: Deletng, fields: [a]}]",
-            "5:30: exemptions[0].when: there is no Deletng (did you mean Deleting?); write Deleting or SuspendChanged",
+            "5:30: exemptions[0].when: there is no Deletng (did you mean Deleting?); write Deleting, SuspendChanged or Suspended",
             "exemptions: [{name: a, when: Deleting, fields: [a]}]",
         ),
         (
@@ -204,7 +204,7 @@ fn settings_of_webhooks() {
     rejects(
         "namespaceSelector: {matchLabels: {team: é, 'a b': c}}\n\
          objectSelector: {matchExpressions: [{key: a, operator: in}, {key: a, operator: In}, {key: a, operator: Exists, values: [b]}]}\n\
-         failurePolicy: fail\ntimeoutSeconds: 31\n",
+         failurePolicy: fail\ntimeoutSeconds: 31\nsuspendField: spec.[suspend]\n",
         &[
             "5:41: namespaceSelector.matchLabels.team: \"é\" is not the value of a label",
             "5:44: namespaceSelector.matchLabels.a b: this is not the key of a label",
@@ -213,9 +213,10 @@ fn settings_of_webhooks() {
             "6:104: objectSelector.matchExpressions[2].values: Exists takes no values; leave them out",
             "7:16: failurePolicy: there is no fail (did you mean Fail?); write Fail or Ignore",
             "8:17: timeoutSeconds: write an integer from 1 to 30",
+            "9:15: suspendField: \"spec.[suspend]\" is not a path of keys in spec; write spec.suspend",
         ],
         "namespaceSelector: {matchLabels: {team: a, a.b/c: d}}\n\
          objectSelector: {matchExpressions: [{key: a, operator: In, values: [b]}, {key: a, operator: Exists}]}\n\
-         failurePolicy: Ignore\ntimeoutSeconds: 30\n",
+         failurePolicy: Ignore\ntimeoutSeconds: 30\nsuspendField: spec.suspend\n",
     );
 }

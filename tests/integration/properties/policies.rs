@@ -127,7 +127,7 @@ fn policy() -> impl Strategy<Value = Policy> {
             let server_managed = managed.unwrap_or_default();
             let counts = |field: &Field| !server_managed.iter().any(|managed| covers(managed, field));
             let [mutable, immutable] = [mutable, immutable].map(|fields| fields.into_iter().filter(counts).collect());
-            Policy { mutable, immutable, server_managed, strict, exemptions: Vec::new() }
+            Policy { mutable, immutable, server_managed, strict, ..Policy::default() }
         },
     )
 }

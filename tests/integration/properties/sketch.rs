@@ -23,6 +23,7 @@ pub(super) struct Sketch {
     server_managed: Option<Vec<Pick>>,
     strict: bool,
     exemptions: Vec<(Exemption, Vec<Pick>)>,
+    suspends_by_spec: bool,
 }
 
 /// One field: somewhere in the objects.
@@ -40,7 +41,7 @@ struct Pick {
 pub(super) fn sketch() -> impl Strategy<Value = Sketch> {
     let users = select(vec![vec![], vec!["alice"], vec!["bob"], vec!["bob", "alice"]]);
     let groups = select(vec![vec![], vec![], vec!["system:authenticated"], vec!["other"]]);
-    let when = select(vec![None, None, Some(When::Deleting), Some(When::SuspendChanged)]);
+    let when = select(vec![None, None, Some(When::Deleting), Some(When::SuspendChanged), Some(When::Suspended)]);
     let subresources = select(vec![vec![], vec![], vec![], vec!["scale"]]);
     let exemption = (users, groups, when, subresources, vec(pick(), 1..3)).prop_map(
         |(users, groups, when, subresources, fields)| {
@@ -53,13 +54,15 @@ pub(super) fn sketch() -> impl Strategy<Value = Sketch> {
     );
     let managed = prop_oneof![4 => Just(None), 1 => vec(pick(), 0..3).prop_map(Some)];
     let strict = prop::bool::weighted(0.2);
-    (vec(pick(), 0..5), vec(pick(), 0..5), managed, strict, vec(exemption, 0..3)).prop_map(
-        |(mutable, immutable, server_managed, strict, exemptions)| Sketch {
+    let by_spec = prop::bool::weighted(0.4);
+    (vec(pick(), 0..5), vec(pick(), 0..5), managed, strict, vec(exemption, 0..3), by_spec).prop_map(
+        |(mutable, immutable, server_managed, strict, exemptions, suspends_by_spec)| Sketch {
             mutable,
             immutable,
             server_managed,
             strict,
             exemptions,
+            suspends_by_spec,
         },
     )
 }
@@ -108,6 +111,7 @@ impl Sketch {
             immutable: immutable.clone(),
             server_managed: server_managed.into_iter().collect(),
             strict: self.strict,
+            suspends_by_spec: self.suspends_by_spec,
         }
     }
 }

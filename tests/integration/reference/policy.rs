@@ -16,6 +16,8 @@ pub(crate) struct Policy {
     pub(crate) server_managed: Vec<Field>,
     pub(crate) strict: bool,
     pub(crate) exemptions: Vec<Exemption>,
+    /// `suspendField: spec.suspend`, in place of the default.
+    pub(crate) suspends_by_spec: bool,
 }
 
 /// An exemption: who may change more, when, and what.
@@ -33,6 +35,7 @@ pub(crate) struct Exemption {
 pub(crate) enum When {
     Deleting,
     SuspendChanged,
+    Suspended,
 }
 
 /// A field path of a policy.
@@ -99,7 +102,9 @@ impl Policy {
 
     pub(super) fn rules(&self, request: &Request<'_>, old: &Tree, new: &Tree) -> Rules {
         let mut mutable = if request.subresource.is_empty() { self.mutable.clone() } else { Vec::new() };
-        for exemption in self.exemptions.iter().filter(|exemption| exemption.applies(request, old, new)) {
+        for exemption in
+            self.exemptions.iter().filter(|exemption| exemption.applies(request, old, new, self.suspends_by_spec))
+        {
             mutable.extend_from_slice(&exemption.fields);
         }
         let (immutable, server_managed) = (self.immutable.clone(), self.server_managed.clone());
@@ -118,6 +123,9 @@ impl Policy {
         ];
         for (key, fields) in lists {
             list(&mut yaml, "", key, fields.iter().map(|field| written(field)));
+        }
+        if self.suspends_by_spec {
+            yaml.push_str("suspendField: spec.suspend\n");
         }
         if self.strict {
             yaml.push_str("equality: Strict\n");
@@ -164,7 +172,7 @@ pub(crate) fn written(field: &[Part]) -> String {
 }
 
 impl Exemption {
-    fn applies(&self, request: &Request<'_>, old: &Tree, new: &Tree) -> bool {
+    fn applies(&self, request: &Request<'_>, old: &Tree, new: &Tree, by_spec: bool) -> bool {
         let about_it = if self.subresources.is_empty() {
             request.subresource.is_empty()
         } else {
@@ -173,10 +181,12 @@ impl Exemption {
         let for_them = (self.users.is_empty() && self.groups.is_empty())
             || self.users.iter().any(|user| user == request.user)
             || self.groups.iter().any(|group| request.groups.contains(&group.as_str()));
-        let suspended = |job: &Tree| job.get(&["spec", "runPolicy", "suspend"]) == Some(&Tree::Bool(true));
+        let field: &[&str] = if by_spec { &["spec", "suspend"] } else { &["spec", "runPolicy", "suspend"] };
+        let suspended = |job: &Tree| job.get(field) == Some(&Tree::Bool(true));
         let now = match self.when {
             None => true,
             Some(When::Deleting) => old.get(&["metadata", "deletionTimestamp"]).is_some_and(|time| *time != Tree::Null),
+            Some(When::Suspended) => suspended(old),
             Some(When::SuspendChanged) => suspended(old) != suspended(new),
         };
         about_it && for_them && now

@@ -157,3 +157,22 @@ fn an_exemption_of_a_subresource_is_none_of_the_object() {
     accepts(&own.clone().of("resize"), &other);
     rejects(&own.of("resize"), &of_scale, &["spec.replicas"]);
 }
+
+#[test]
+fn a_suspended_job_may_be_changed_before_it_runs() {
+    for (field, pointer) in [("spec.runPolicy.suspend", "/spec/runPolicy/suspend"), ("spec.suspend", "/spec/suspend")] {
+        let policy = policy(&format!(
+            "suspendField: {field}\nexemptions:\n  - {{name: x, when: Suspended, fields: [{field}, \
+             spec.pytorchReplicaSpecs.*.replicas]}}"
+        ));
+        let resize = |update: Update| update.now("/spec/pytorchReplicaSpecs/Master/replicas", json!(7));
+        let replicas = "spec.pytorchReplicaSpecs.Master.replicas";
+        accepts(&resize(from_to(pointer, json!(true), json!(true))), &policy);
+        // The update that starts it may say its size: no pod runs before it.
+        accepts(&resize(from_to(pointer, json!(true), json!(false))), &policy);
+        // To suspend it and change it at once would take the pods that run.
+        rejects(&resize(from_to(pointer, json!(false), json!(true))), &policy, &[replicas, field]);
+        rejects(&resize(from_to(pointer, json!(false), json!(false))), &policy, &[replicas]);
+        rejects(&resize(update()), &policy, &[replicas]);
+    }
+}

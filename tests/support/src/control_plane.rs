@@ -215,7 +215,10 @@ impl ControlPlane {
         let kubeconfig = self.folder.join(format!("{}.kubeconfig", user.replace(':', "-")));
         let mut contexts = self.contexts();
         contexts["current-context"] = json!(user);
-        fs::write(&kubeconfig, contexts.to_string())?;
+        // Tests beside each other write the same file, and none may read half of it.
+        let draft = tempfile::NamedTempFile::new_in(&self.folder)?;
+        fs::write(draft.path(), contexts.to_string())?;
+        draft.persist(&kubeconfig)?;
         Ok(kubeconfig)
     }
 

@@ -137,7 +137,9 @@ impl Block {
 
     fn run(&self, place: &str, folder: &Path, prepare: &dyn Fn(&mut Command)) {
         if let Some(file) = self.word("file") {
-            fs::write(folder.join(file), &self.text).expect("a file");
+            let file = folder.join(file);
+            fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
+            fs::write(file, &self.text).expect("a file");
             return;
         }
         if let Some(file) = self.word("same-as") {

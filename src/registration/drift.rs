@@ -8,7 +8,10 @@ use k8s_openapi::api::admissionregistration::v1::{
     MatchCondition, RuleWithOperations, ValidatingWebhook, ValidatingWebhookConfiguration,
 };
 
-use super::conditions::{Part, match_conditions};
+use super::{
+    conditions::{Part, match_conditions},
+    service::{ServiceName, path_of, webhooks_of},
+};
 use crate::policy::{Policy, PolicySet, Resource, selector::selects};
 
 /// The group of the training operator's jobs, of other projects' resources too.
@@ -16,51 +19,6 @@ const KUBEFLOW: &str = "kubeflow.org";
 /// The training operator's jobs: all are namespaced and served as `v1`, the one version that there is.
 const JOBS: [&str; 5] = ["pytorchjobs", "tfjobs", "xgboostjobs", "paddlejobs", "jaxjobs"];
 const PARTS: [Part; 2] = [Part::Object, Part::Scale];
-
-/// A Service, by which the webhooks that lead to it are told from others in the same configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServiceName {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-}
-
-impl ServiceName {
-    /// The name that an API server expects in the certificate.
-    #[must_use]
-    pub fn host(&self) -> String {
-        format!("{}.{}.svc", self.name, self.namespace)
-    }
-}
-
-/// The webhooks of the configuration that lead to that Service; all of them where none is named.
-pub(crate) fn webhooks_of<'c>(
-    configuration: &'c ValidatingWebhookConfiguration,
-    service: Option<&'c ServiceName>,
-) -> impl Iterator<Item = &'c ValidatingWebhook> {
-    let leads_there = move |webhook: &&ValidatingWebhook| {
-        service.is_none_or(|wanted| {
-            let service = webhook.client_config.service.as_ref();
-            service.is_some_and(|service| service.namespace == wanted.namespace && service.name == wanted.name)
-        })
-    };
-    configuration.webhooks.iter().flatten().filter(leads_there)
-}
-
-/// The path to which the webhook leads.
-pub(crate) fn path_of(webhook: &ValidatingWebhook) -> &str {
-    let config = &webhook.client_config;
-    let of_url = |url: &str| {
-        let after = url.find("://").map_or(0, |at| at + "://".len());
-        url[after..].find('/').map(|at| after + at)
-    };
-    match (&config.service, &config.url) {
-        (Some(service), _) => service.path.as_deref().unwrap_or("/"),
-        (None, Some(url)) => of_url(url).map_or("/", |at| &url[at..]),
-        (None, None) => "/",
-    }
-}
 
 /// A difference between a registration and the policies that are served.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,14 +12,18 @@ mod cel;
 mod conditions;
 mod cost;
 mod drift;
+mod service;
 mod unchanged;
 mod vap;
 mod webhook;
 
-pub(crate) use self::drift::{Drift, drift, exact, path_of, tightened, webhooks_of};
 pub use self::{
     conditions::{Part, match_conditions},
-    drift::ServiceName,
+    service::ServiceName,
     vap::admission_policy,
     webhook::{Address, Registration},
+};
+pub(crate) use self::{
+    drift::{Drift, drift, exact, tightened},
+    service::{path_of, webhooks_of},
 };

@@ -15,6 +15,7 @@ pub(crate) fn read(tree: &Tree) -> Option<Policy> {
         immutable: fields(tree.get(&["immutable"]))?,
         server_managed: fields(tree.get(&["serverManaged"]))?,
         strict: tree.get(&["strict"]) == Some(&Tree::Bool(true)),
+        suspends_by_spec: tree.get(&["suspendsBySpec"]) == Some(&Tree::Bool(true)),
         exemptions: exemptions.iter().map(exemption).collect::<Option<_>>()?,
     })
 }
@@ -25,6 +26,7 @@ pub(crate) fn write(policy: &Policy) -> Tree {
         ("immutable", written(&policy.immutable)),
         ("serverManaged", written(&policy.server_managed)),
         ("strict", Tree::Bool(policy.strict)),
+        ("suspendsBySpec", Tree::Bool(policy.suspends_by_spec)),
         ("exemptions", Tree::List(policy.exemptions.iter().map(written_exemption).collect())),
     ])
 }
@@ -70,6 +72,7 @@ fn exemption(tree: &Tree) -> Option<Exemption> {
             None => None,
             Some(when) if *when == Tree::text("Deleting") => Some(When::Deleting),
             Some(when) if *when == Tree::text("SuspendChanged") => Some(When::SuspendChanged),
+            Some(when) if *when == Tree::text("Suspended") => Some(When::Suspended),
             Some(_) => return None,
         },
         subresources: texts(tree.get(&["subresources"]))?,

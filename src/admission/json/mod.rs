@@ -8,6 +8,7 @@
 mod reader;
 mod scan;
 mod second;
+mod skip;
 mod tree;
 
 pub(super) use self::{

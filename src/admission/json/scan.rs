@@ -4,8 +4,6 @@
 //! fast, but does not tell what it met on the way, and a second pass to find that out would cost as much again. A test
 //! holds it to accept what `serde_json` accepts, and nothing else.
 
-use memchr::memchr2;
-
 /// The text is not JSON, or is deeper or longer than we read. A caller that has all of it can say where and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) struct NotJson;
@@ -139,74 +137,6 @@ fn key_end(text: &[u8], at: usize) -> Result<usize, NotJson> {
     if text.get(colon) == Some(&b':') { Ok(colon + 1) } else { Err(NotJson) }
 }
 
-/// The position behind the value that begins at `start` of a text that was scanned before.
-pub(super) fn skip_value(text: &[u8], start: usize) -> usize {
-    match text.get(start) {
-        Some(b'"') => return skip_string(text, start),
-        Some(b'{' | b'[') | None => {}
-        Some(_) => return skip_scalar(text, start),
-    }
-    let mut depth = 0_usize;
-    let mut at = start;
-    while let Some(byte) = text.get(at) {
-        at = match byte {
-            b'"' => skip_string(text, at),
-            b'{' | b'[' => {
-                depth += 1;
-                at + 1
-            }
-            b'}' | b']' => {
-                depth = depth.saturating_sub(1);
-                at + 1
-            }
-            b',' | b':' | b' ' | b'\n' | b'\r' | b'\t' => {
-                at += 1;
-                continue;
-            }
-            _ => skip_scalar(text, at),
-        };
-        if depth == 0 {
-            return at;
-        }
-    }
-    text.len()
-}
-
-/// The position behind the number or literal that begins at `start` of a text that was scanned before.
-fn skip_scalar(text: &[u8], start: usize) -> usize {
-    let mut at = start + 1;
-    while let Some(byte) = text.get(at)
-        && (byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'+' | b'-'))
-    {
-        at += 1;
-    }
-    at
-}
-
-/// The position behind the string that begins at `start` of a text that was scanned before.
-fn skip_string(text: &[u8], start: usize) -> usize {
-    let mut at = start + 1;
-    // Most strings are short: eight bytes are looked at before a search is set up.
-    if let Some(chunk) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-        let word = u64::from_le_bytes(*chunk);
-        let quote = zero_bytes(word ^ (LOW_BITS * u64::from(b'"')));
-        let backslash = zero_bytes(word ^ (LOW_BITS * u64::from(b'\\')));
-        if quote != 0 && (backslash == 0 || quote.trailing_zeros() < backslash.trailing_zeros()) {
-            return at + quote.trailing_zeros() as usize / 8 + 1;
-        }
-        at += if backslash == 0 { 8 } else { 0 };
-    }
-    while let Some(ahead) = text.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
-        at += ahead + 1;
-        if text[at - 1] == b'"' {
-            return at;
-        }
-        // Whatever is escaped ends nothing.
-        at += 1;
-    }
-    text.len()
-}
-
 /// The place of the first byte from `at` on that is not white space.
 pub(super) fn skip_whitespace(text: &[u8], mut at: usize) -> usize {
     while let Some(b' ' | b'\n' | b'\r' | b'\t') = text.get(at) {
@@ -252,11 +182,11 @@ pub(super) fn string_end(text: &[u8], start: usize) -> Result<usize, NotJson> {
     Ok(at + 1)
 }
 
-const LOW_BITS: u64 = 0x0101_0101_0101_0101;
+pub(super) const LOW_BITS: u64 = 0x0101_0101_0101_0101;
 const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 
 /// The high bit of each byte that is zero. (Above the lowest of them, of others too.)
-fn zero_bytes(word: u64) -> u64 {
+pub(super) fn zero_bytes(word: u64) -> u64 {
     word.wrapping_sub(LOW_BITS) & !word & HIGH_BITS
 }
 
@@ -302,6 +232,7 @@ mod tests {
     use serde::de::IgnoredAny;
 
     use super::*;
+    use crate::admission::json::skip::skip_value;
 
     /// True if `text` is one JSON value, white space around it.
     fn accepts(text: &[u8]) -> bool {

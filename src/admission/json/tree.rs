@@ -7,7 +7,10 @@ use serde::{
     de::{self, Visitor},
 };
 
-use super::scan::{Span, skip_value, skip_whitespace};
+use super::{
+    scan::{Span, skip_whitespace},
+    skip::skip_value,
+};
 
 /// One JSON value, and an index of the long lists and maps in it.
 #[derive(Debug)]

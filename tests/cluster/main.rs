@@ -21,6 +21,7 @@ mod mutable_fields;
 mod operated;
 mod outage;
 mod policy_rotation;
+mod ready_policies;
 mod rotation;
 mod run;
 mod scale_and_status;

@@ -26,6 +26,15 @@ fn every_page_that_needs_no_cluster_holds() {
     assert!(!names.is_empty());
 }
 
+#[test]
+fn the_suites_of_the_ready_policies_cover_them() {
+    let suites = ["training-jobs", "trainjob", "jobset"].map(|policy| format!("examples/{policy}.test.yaml"));
+    let mut test = support::guard::program();
+    let output = test.args(["test", "--require-coverage"]).args(suites).current_dir(DOCS).output().expect("it runs");
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
+}
+
 /// A page that watches a metric that does not exist shows nothing, for ever.
 #[test]
 fn every_metric_that_the_documentation_names_exists() {

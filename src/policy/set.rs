@@ -7,7 +7,7 @@ use std::{
 
 use super::Policy;
 
-/// The path of reviews. That of one policy among several is this, a slash and the policy's [segment](segment).
+/// The path of reviews. That of one policy among several is this, a slash and the policy's [`segment`].
 pub const PATH: &str = "/validate";
 
 /// The policies that a guard serves, in the order in which they were given.

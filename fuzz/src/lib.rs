@@ -4,7 +4,10 @@ mod memory;
 
 use std::{fmt::Debug, sync::Once};
 
-use pytorchjob_guard::{admission::{self, Answer, NotAReview}, policy::Policy};
+use pytorchjob_guard::{
+    admission::{self, Answer, NotAReview},
+    policy::Policy,
+};
 
 pub use self::memory::Counting;
 

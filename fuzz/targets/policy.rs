@@ -6,10 +6,10 @@
 use libfuzzer_sys::{Corpus, fuzz_target};
 use pytorchjob_guard::{
     admission::{Outcome, answer},
-    policy::Policy,
-    yaml::Severity,
     commands::policy_as_json,
+    policy::Policy,
     registration::{Part, admission_policy, match_conditions},
+    yaml::Severity,
 };
 use pytorchjob_guard_fuzz::{REVIEW, assert_same};
 

@@ -1,13 +1,12 @@
 //! Tests without a cluster.
 
-mod amount;
+mod amounts;
 mod certs;
 mod cli;
 mod decisions;
 mod docs;
-mod edits;
+mod exempt_users;
 mod floods;
-mod jobs;
 mod lifecycle;
 mod metrics;
 mod monitoring;
@@ -17,12 +16,11 @@ mod policy_files;
 mod policy_reload;
 mod properties;
 mod purity;
-mod reference;
-mod review;
 mod room;
 mod several_policies;
 mod suites;
 mod tls;
 mod trace;
-mod tree;
 mod wire;
+
+use model::{amount, edits, jobs, reference, review, tree};

@@ -18,7 +18,6 @@ use crate::{
 };
 
 mod policies;
-mod sketch;
 
 /// Few enough cases for a debug build to stay fast; `PROPTEST_CASES` asks for more.
 pub(crate) fn cases(default: u32) -> ProptestConfig {

@@ -2,6 +2,13 @@
 
 use std::str;
 
+use model::{
+    edits, jobs,
+    reference::{COLLECTORS, Policy},
+    review::Review,
+    sketch::sketch,
+    tree::{Noise, Tree},
+};
 use proptest::{
     prelude::*,
     sample::select,
@@ -10,13 +17,7 @@ use proptest::{
 };
 use pytorchjob_guard_fuzz::nesting;
 
-use crate::{
-    edits, jobs, policies,
-    reference::{COLLECTORS, Policy},
-    review::Review,
-    tests,
-    tree::{Noise, Tree},
-};
+use crate::policies;
 
 /// No object that means anything is nested this deep, and the reference is recursive.
 const DEEPEST: usize = 40;
@@ -98,7 +99,7 @@ impl Input {
             15 => self.subresource = made(runner, select(vec!["", "", "scale", "status"])),
             16 => self.old = made(runner, prop_oneof![3 => jobs::job(), 1 => jobs::scale()]),
             17 => self.policy = None,
-            18..22 => self.policy = Some(made(runner, tests::policies([&self.old, &self.new]))),
+            18..22 => self.policy = Some(made(runner, sketch()).policy([&self.old, &self.new])),
             _ => {
                 // The same in both.
                 let edits = made(runner, edits::edits());

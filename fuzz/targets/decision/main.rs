@@ -9,37 +9,16 @@
 mod input;
 mod policies;
 
-/// The property tests' modules.
-#[allow(dead_code, reason = "the tests need more of them")]
-#[path = "../../../tests/integration"]
-mod tests {
-    pub(crate) mod amount;
-    pub(crate) mod edits;
-    pub(crate) mod jobs;
-    pub(crate) mod reference;
-    pub(crate) mod review;
-    #[path = "properties/sketch.rs"]
-    mod sketch;
-    pub(crate) mod tree;
-
-    use proptest::strategy::Strategy;
-
-    /// Random policies about these objects.
-    pub(crate) fn policies<'t>(objects: [&'t tree::Tree; 2]) -> impl Strategy<Value = reference::Policy> + 't {
-        sketch::sketch().prop_map(move |sketch| sketch.policy(objects))
-    }
-}
-
 use libfuzzer_sys::{Corpus, fuzz_mutator, fuzz_target, fuzzer_mutate};
+use model::{
+    reference::{Request, judge_under},
+    review,
+    tree::{Noise, Tree},
+};
 use pytorchjob_guard::policy::Policy;
 use pytorchjob_guard_fuzz::{Counting, answer, assert_same};
 
-use crate::{
-    input::Input,
-    reference::{Request, judge_under},
-    tests::{amount, edits, jobs, reference, review, tree},
-    tree::{Noise, Tree},
-};
+use crate::input::Input;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;

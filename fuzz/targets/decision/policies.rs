@@ -1,6 +1,6 @@
 //! The reference's policies as JSON: a field is a list of its tokens, `null` for `*` and `{"name": …}` for an element.
 
-use crate::{
+use model::{
     reference::{Exemption, Field, Part, Policy, When},
     tree::Tree,
 };

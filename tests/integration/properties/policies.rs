@@ -1,13 +1,10 @@
 //! The core against the reference under random policies, and what both promise of every list.
 
+use model::sketch::{covers, sketch};
 use proptest::{collection::vec, prelude::*, sample::select};
 use pytorchjob_guard::{admission::Outcome, policy};
 
-use super::{
-    cases, edited, noise,
-    sketch::{covers, sketch},
-    swapped,
-};
+use super::{cases, edited, noise, swapped};
 use crate::{
     amount, edits, jobs,
     reference::{Field, Part, Policy, Request, Violations, judge_under, keys},

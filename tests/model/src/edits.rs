@@ -53,7 +53,7 @@ enum Action {
 
 /// One edit: where, and what.
 #[derive(Debug, Clone)]
-pub(crate) struct Edit {
+pub struct Edit {
     place: Index,
     /// Only places near the root: there are few of them, and they matter.
     shallow: bool,
@@ -61,7 +61,7 @@ pub(crate) struct Edit {
 }
 
 /// One to four edits, mostly one.
-pub(crate) fn edits() -> BoxedStrategy<Vec<Edit>> {
+pub fn edits() -> BoxedStrategy<Vec<Edit>> {
     prop_oneof![4 => vec(edit(), 1), 3 => vec(edit(), 2..5)].boxed()
 }
 
@@ -92,7 +92,7 @@ fn edit() -> BoxedStrategy<Edit> {
 
 impl Edit {
     /// Does it to a tree, never to its root; an edit that does not fit its place does nothing.
-    pub(crate) fn apply(&self, tree: &mut Tree) {
+    pub fn apply(&self, tree: &mut Tree) {
         let mut places = places(tree);
         if self.shallow {
             places.retain(|place| place.len() <= 3);
@@ -173,7 +173,7 @@ fn respell(spelling: &mut String) {
 }
 
 /// The places in a tree, but for its root, as keys and indices.
-pub(crate) fn places(tree: &Tree) -> Vec<Vec<String>> {
+pub fn places(tree: &Tree) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     find_places(tree, &mut Vec::new(), &mut found);
     found
@@ -194,7 +194,7 @@ fn find_places(tree: &Tree, above: &mut Vec<String>, found: &mut Vec<Vec<String>
 }
 
 /// The value at a place.
-pub(crate) fn at<'a>(tree: &'a mut Tree, place: &[String]) -> Option<&'a mut Tree> {
+pub fn at<'a>(tree: &'a mut Tree, place: &[String]) -> Option<&'a mut Tree> {
     let Some((first, rest)) = place.split_first() else { return Some(tree) };
     match tree {
         Tree::Map(members) => at(members.get_mut(first)?, rest),
@@ -204,7 +204,7 @@ pub(crate) fn at<'a>(tree: &'a mut Tree, place: &[String]) -> Option<&'a mut Tre
 }
 
 /// Takes away the member or element at a place.
-pub(crate) fn remove(tree: &mut Tree, place: &[String]) {
+pub fn remove(tree: &mut Tree, place: &[String]) {
     let Some((last, parent)) = place.split_last() else { return };
     match at(tree, parent) {
         Some(Tree::Map(members)) => drop(members.remove(last)),

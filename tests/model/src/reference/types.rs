@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::Step;
 
 static TABLE: LazyLock<Value> = LazyLock::new(|| {
-    serde_json::from_str(include_str!("../../../src/field/types.json")).expect("the table of the types")
+    serde_json::from_str(include_str!("../../../../src/field/types.json")).expect("the table of the types")
 });
 
 /// A word of the table; empty for what it does not know.

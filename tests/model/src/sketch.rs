@@ -16,7 +16,7 @@ use crate::{
 
 /// A policy whose fields are still to be found.
 #[derive(Debug, Clone)]
-pub(super) struct Sketch {
+pub struct Sketch {
     mutable: Vec<Pick>,
     immutable: Vec<Pick>,
     /// Mostly none: the default.
@@ -38,7 +38,7 @@ struct Pick {
 }
 
 /// A policy of few fields.
-pub(super) fn sketch() -> impl Strategy<Value = Sketch> {
+pub fn sketch() -> impl Strategy<Value = Sketch> {
     let users = select(vec![vec![], vec!["alice"], vec!["bob"], vec!["bob", "alice"]]);
     let groups = select(vec![vec![], vec![], vec!["system:authenticated"], vec!["other"]]);
     let when = select(vec![None, None, Some(When::Deleting), Some(When::SuspendChanged), Some(When::Suspended)]);
@@ -75,7 +75,7 @@ fn pick() -> impl Strategy<Value = Pick> {
 
 impl Sketch {
     /// A policy that can be used, about fields that the objects have.
-    pub(super) fn policy(&self, objects: [&Tree; 2]) -> Policy {
+    pub fn policy(&self, objects: [&Tree; 2]) -> Policy {
         let places: Vec<_> = objects
             .iter()
             .flat_map(|object| edits::places(object).into_iter().map(move |place| (*object, place)))
@@ -116,7 +116,7 @@ impl Sketch {
     }
 }
 
-pub(super) fn covers(one: &[Part], other: &[Part]) -> bool {
+pub fn covers(one: &[Part], other: &[Part]) -> bool {
     one.len() <= other.len() && one.iter().zip(other).all(|(one, other)| *one == Part::Any || one == other)
 }
 

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 /// A JSON value. Unlike `serde_json::Value` it holds a number as it was written, however large or precise.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Tree {
+pub enum Tree {
     Null,
     Bool(bool),
     Number(String),
@@ -17,12 +17,12 @@ pub(crate) enum Tree {
 
 impl Tree {
     /// Reads JSON text; the text is known to be good.
-    pub(crate) fn parse(json: &str) -> Self {
+    pub fn parse(json: &str) -> Self {
         Self::read(json).expect("JSON")
     }
 
     /// Reads JSON text. Of a key that is given twice the last one counts.
-    pub(crate) fn read(json: &str) -> serde_json::Result<Self> {
+    pub fn read(json: &str) -> serde_json::Result<Self> {
         let raw = json.trim();
         Ok(match raw.as_bytes().first() {
             Some(b'n') => serde_json::from_str(raw).map(|()| Self::Null)?,
@@ -41,24 +41,24 @@ impl Tree {
         })
     }
 
-    pub(crate) fn text(text: &str) -> Self {
+    pub fn text(text: &str) -> Self {
         Self::Text(text.to_owned())
     }
 
-    pub(crate) fn empty_map() -> Self {
+    pub fn empty_map() -> Self {
         Self::Map(BTreeMap::new())
     }
 
-    pub(crate) fn map<K: Into<String>>(members: impl IntoIterator<Item = (K, Self)>) -> Self {
+    pub fn map<K: Into<String>>(members: impl IntoIterator<Item = (K, Self)>) -> Self {
         Self::Map(members.into_iter().map(|(key, member)| (key.into(), member)).collect())
     }
 
-    pub(crate) fn is_scalar(&self) -> bool {
+    pub fn is_scalar(&self) -> bool {
         !matches!(self, Self::List(_) | Self::Map(_))
     }
 
     /// The value at a path of map keys.
-    pub(crate) fn get(&self, keys: &[&str]) -> Option<&Self> {
+    pub fn get(&self, keys: &[&str]) -> Option<&Self> {
         let Some((first, rest)) = keys.split_first() else { return Some(self) };
         match self {
             Self::Map(members) => members.get(*first)?.get(rest),
@@ -67,7 +67,7 @@ impl Tree {
     }
 
     /// The map at a path of map keys, made where there is none.
-    pub(crate) fn map_at(&mut self, keys: &[&str]) -> &mut BTreeMap<String, Self> {
+    pub fn map_at(&mut self, keys: &[&str]) -> &mut BTreeMap<String, Self> {
         if !matches!(self, Self::Map(_)) {
             *self = Self::empty_map();
         }
@@ -79,7 +79,7 @@ impl Tree {
     }
 
     /// Every string value in it, keys not included: the values of `name`, which are part of paths, and the others.
-    pub(crate) fn secrets<'a>(&'a self, found: &mut Vec<&'a str>, names: &mut Vec<&'a str>) {
+    pub fn secrets<'a>(&'a self, found: &mut Vec<&'a str>, names: &mut Vec<&'a str>) {
         match self {
             Self::Text(text) => found.push(text),
             Self::List(items) => items.iter().for_each(|item| item.secrets(found, names)),
@@ -95,7 +95,7 @@ impl Tree {
         }
     }
 
-    pub(crate) fn to_json(&self, noise: &mut Noise) -> String {
+    pub fn to_json(&self, noise: &mut Noise) -> String {
         let mut json = String::new();
         self.write(&mut json, noise);
         json
@@ -147,15 +147,15 @@ impl From<serde_json::Value> for Tree {
 
 /// Shuffles keys, adds white space and escapes characters: what a reader of JSON must not notice.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Noise {
+pub struct Noise {
     state: u64,
 }
 
 impl Noise {
     /// Canonical output: keys sorted, no spaces, nothing escaped that need not be.
-    pub(crate) const NONE: Self = Self { state: 0 };
+    pub const NONE: Self = Self { state: 0 };
 
-    pub(crate) fn seeded(seed: u64) -> Self {
+    pub fn seeded(seed: u64) -> Self {
         Self { state: seed }
     }
 

@@ -4,7 +4,7 @@ use crate::tree::Tree;
 
 /// A sign, digits without zeros at either end, and the power of ten they are multiplied with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Amount {
+pub struct Amount {
     negative: bool,
     digits: String,
     power: i128,
@@ -35,12 +35,12 @@ impl Amount {
 }
 
 /// The value of a JSON number.
-pub(crate) fn number(spelling: &str) -> Amount {
+pub fn number(spelling: &str) -> Amount {
     decimal(spelling).expect("a JSON number")
 }
 
 /// The amount of a quantity, written as a string or a number; none where it is no quantity.
-pub(crate) fn quantity(tree: &Tree) -> Option<Amount> {
+pub fn quantity(tree: &Tree) -> Option<Amount> {
     let (Tree::Text(text) | Tree::Number(text)) = tree else { return None };
     for (count, suffix) in (1_u32..).zip(["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"]) {
         if let Some(text) = text.strip_suffix(suffix) {
@@ -75,33 +75,4 @@ fn plain(text: &str, power: i128) -> Option<Amount> {
     let digits = format!("{whole}{fraction}");
     let good = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     good.then(|| Amount::new(negative, &digits, power - i128::try_from(fraction.len()).expect("a length")))
-}
-
-#[test]
-fn amounts_are_compared_by_value() {
-    let text = |text: &str| quantity(&Tree::text(text));
-    for (one, other) in [
-        ("2", "2000m"),
-        ("2", "2e0"),
-        ("4Gi", "4096Mi"),
-        ("4Gi", "4294967296"),
-        ("1.5Gi", "1536Mi"),
-        ("1E", "1000P"),
-        ("1e3", "1k"),
-        ("1E-3", "1m"),
-        ("+.5", "500m"),
-        ("0", "-0Ki"),
-        ("1000n", "1u"),
-        ("1Ei", "1024Pi"),
-    ] {
-        assert_eq!(text(one), text(other), "{one} and {other}");
-        assert!(text(one).is_some(), "{one}");
-    }
-    assert_ne!(text("1Ki"), text("1k"));
-    assert_ne!(text("1M"), text("1m"));
-    for none in ["", "Gi", "1 Gi", "1gi", "1e", ".", "two", "1e1.5", "--1"] {
-        assert_eq!(text(none), None, "{none}");
-    }
-    assert_ne!(number("9007199254740993"), number("9007199254740992"));
-    assert_eq!(number("9007199254740993.0"), number("9.007199254740993E+15"));
 }

@@ -10,40 +10,40 @@ const SERVER_MANAGED: [&str; 4] = ["managedFields", "generation", "resourceVersi
 
 /// A policy for PyTorchJobs.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Policy {
-    pub(crate) mutable: Vec<Field>,
-    pub(crate) immutable: Vec<Field>,
-    pub(crate) server_managed: Vec<Field>,
-    pub(crate) strict: bool,
-    pub(crate) exemptions: Vec<Exemption>,
+pub struct Policy {
+    pub mutable: Vec<Field>,
+    pub immutable: Vec<Field>,
+    pub server_managed: Vec<Field>,
+    pub strict: bool,
+    pub exemptions: Vec<Exemption>,
     /// `suspendField: spec.suspend`, in place of the default.
-    pub(crate) suspends_by_spec: bool,
+    pub suspends_by_spec: bool,
 }
 
 /// An exemption: who may change more, when, and what.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Exemption {
-    pub(crate) users: Vec<String>,
-    pub(crate) groups: Vec<String>,
-    pub(crate) when: Option<When>,
-    pub(crate) subresources: Vec<String>,
-    pub(crate) fields: Vec<Field>,
+pub struct Exemption {
+    pub users: Vec<String>,
+    pub groups: Vec<String>,
+    pub when: Option<When>,
+    pub subresources: Vec<String>,
+    pub fields: Vec<Field>,
 }
 
 /// The condition of an exemption.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum When {
+pub enum When {
     Deleting,
     SuspendChanged,
     Suspended,
 }
 
 /// A field path of a policy.
-pub(crate) type Field = Vec<Part>;
+pub type Field = Vec<Part>;
 
 /// One token of a field path.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Part {
+pub enum Part {
     /// `*`
     Any,
     /// That key of a map; a number is that place in a list, too.
@@ -54,10 +54,10 @@ pub(crate) enum Part {
 
 /// The request's attributes that an exemption depends on.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Request<'a> {
-    pub(crate) user: &'a str,
-    pub(crate) groups: &'a [&'a str],
-    pub(crate) subresource: &'a str,
+pub struct Request<'a> {
+    pub user: &'a str,
+    pub groups: &'a [&'a str],
+    pub subresource: &'a str,
 }
 
 /// The part of a policy that applies to one request.
@@ -70,13 +70,13 @@ pub(super) struct Rules {
 }
 
 /// A field of map keys.
-pub(crate) fn keys(keys: &[&str]) -> Field {
+pub fn keys(keys: &[&str]) -> Field {
     keys.iter().map(|key| Part::Key((*key).to_owned())).collect()
 }
 
 impl Policy {
     /// The default policy, `cci`.
-    pub(crate) fn cci() -> Self {
+    pub fn cci() -> Self {
         let collectors = Exemption {
             users: COLLECTORS.map(str::to_owned).to_vec(),
             fields: vec![keys(&["metadata", "finalizers"]), keys(&["metadata", "ownerReferences"])],
@@ -96,7 +96,7 @@ impl Policy {
     }
 
     /// The default of `serverManagedFields`.
-    pub(crate) fn server_managed() -> Vec<Field> {
+    pub fn server_managed() -> Vec<Field> {
         SERVER_MANAGED.iter().map(|key| keys(&["metadata", key])).collect()
     }
 
@@ -112,7 +112,7 @@ impl Policy {
     }
 
     /// The policy as a file.
-    pub(crate) fn to_yaml(&self) -> String {
+    pub fn to_yaml(&self) -> String {
         let mut yaml = "apiVersion: pytorchjob-guard/v1\nkind: UpdatePolicy\nname: random\n\
                         resources: [{group: kubeflow.org, resource: pytorchjobs}]\n"
             .to_owned();
@@ -158,7 +158,7 @@ fn list(yaml: &mut String, indent: &str, key: &str, texts: impl Iterator<Item = 
 }
 
 /// The field in the notation of policies.
-pub(crate) fn written(field: &[Part]) -> String {
+pub(super) fn written(field: &[Part]) -> String {
     let mut text = String::new();
     for part in field {
         match part {

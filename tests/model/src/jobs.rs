@@ -9,11 +9,11 @@ use crate::tree::Tree;
 const WORDS: [&str; 8] = ["a", "b", "main", "side", "data", "x-1", "Up", "_u"];
 
 /// Keys as labels and annotations have them.
-pub(crate) const ODD_KEYS: [&str; 7] =
+pub const ODD_KEYS: [&str; 7] =
     ["app", "example.com/owner", "a.b", "0", "kueue.x-k8s.io/queue-name", "ключ", "with space"];
 
 /// A job as an API server would show it.
-pub(crate) fn job() -> BoxedStrategy<Tree> {
+pub fn job() -> BoxedStrategy<Tree> {
     fields(vec![
         ("apiVersion", 1.0, constant("kubeflow.org/v1")),
         ("kind", 1.0, constant("PyTorchJob")),
@@ -25,7 +25,7 @@ pub(crate) fn job() -> BoxedStrategy<Tree> {
 }
 
 /// A `Scale` of a job.
-pub(crate) fn scale() -> BoxedStrategy<Tree> {
+pub fn scale() -> BoxedStrategy<Tree> {
     fields(vec![
         ("apiVersion", 1.0, constant("autoscaling/v1")),
         ("kind", 1.0, constant("Scale")),
@@ -189,12 +189,12 @@ fn list(element: BoxedStrategy<Tree>, size: std::ops::Range<usize>) -> BoxedStra
 }
 
 /// Null, `[]` or `{}`.
-pub(crate) fn empty() -> BoxedStrategy<Tree> {
+pub fn empty() -> BoxedStrategy<Tree> {
     select(vec![Tree::Null, Tree::List(Vec::new()), Tree::empty_map()]).boxed()
 }
 
 /// A number in one of the spellings that JSON knows.
-pub(crate) fn number() -> BoxedStrategy<Tree> {
+pub fn number() -> BoxedStrategy<Tree> {
     let spelling = prop_oneof![
         6 => (0..4_u32).prop_map(|number| number.to_string()),
         2 => select(vec!["-0", "1.0", "0.5", "10e-1", "1E+2", "100", "-1", "1e2", "0.10"]).prop_map(str::to_owned),
@@ -206,7 +206,7 @@ pub(crate) fn number() -> BoxedStrategy<Tree> {
 }
 
 /// A resource quantity; few amounts in many spellings.
-pub(crate) fn quantity() -> BoxedStrategy<Tree> {
+pub fn quantity() -> BoxedStrategy<Tree> {
     let text = select(vec![
         "2",
         "2000m",
@@ -246,7 +246,7 @@ pub(crate) fn quantity() -> BoxedStrategy<Tree> {
 }
 
 /// A string that must not come out again, now and then with the characters that JSON is made of.
-pub(crate) fn secret() -> BoxedStrategy<Tree> {
+pub fn secret() -> BoxedStrategy<Tree> {
     prop_oneof![
         6 => "[a-z0-9]{8}".prop_map(Tree::Text),
         1 => "[a-z]{7}[\\\\\"{}\\[\\],:/\n\u{1}é]{1,3}".prop_map(Tree::Text),
@@ -263,7 +263,7 @@ fn constant(text: &'static str) -> BoxedStrategy<Tree> {
 }
 
 /// Any value at all: nested lists, mixed lists, maps with odd keys.
-pub(crate) fn anything() -> BoxedStrategy<Tree> {
+pub fn anything() -> BoxedStrategy<Tree> {
     let leaf = prop_oneof![3 => secret(), 2 => number(), 1 => boolean(), 2 => empty()];
     leaf.prop_recursive(3, 12, 3, |inner| {
         let key = select([&WORDS[..], &ODD_KEYS[..]].concat()).prop_map(str::to_owned);

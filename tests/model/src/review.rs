@@ -13,23 +13,23 @@ use crate::{
     tree::{Noise, Tree},
 };
 
-pub(crate) const UID: &str = "705ab4f5-6393-11e8-b7cc-42010a800002";
+pub const UID: &str = "705ab4f5-6393-11e8-b7cc-42010a800002";
 
 /// What a request says besides its objects.
 #[derive(Debug, Clone)]
-pub(crate) struct Review {
-    pub(crate) api_version: &'static str,
-    pub(crate) operation: &'static str,
-    pub(crate) resource: (&'static str, &'static str),
-    pub(crate) subresource: &'static str,
-    pub(crate) user: String,
-    pub(crate) old: Option<Tree>,
-    pub(crate) new: Option<Tree>,
+pub struct Review {
+    pub api_version: &'static str,
+    pub operation: &'static str,
+    pub resource: (&'static str, &'static str),
+    pub subresource: &'static str,
+    pub user: String,
+    pub old: Option<Tree>,
+    pub new: Option<Tree>,
 }
 
 impl Review {
     /// An update of a PyTorchJob by an ordinary user.
-    pub(crate) fn update(old: Tree, new: Tree) -> Self {
+    pub fn update(old: Tree, new: Tree) -> Self {
         Self {
             api_version: "admission.k8s.io/v1",
             operation: "UPDATE",
@@ -42,7 +42,7 @@ impl Review {
     }
 
     /// The review as an API server sends it, and with noise as it might.
-    pub(crate) fn to_json(&self, mut noise: Noise) -> String {
+    pub fn to_json(&self, mut noise: Noise) -> String {
         let (group, resource) = self.resource;
         let (kind_group, kind_version, kind) =
             if self.subresource == "scale" { ("autoscaling", "v1", "Scale") } else { (group, "v1", "PyTorchJob") };
@@ -88,31 +88,31 @@ impl Review {
     }
 
     /// The core's answer to the review without noise.
-    pub(crate) fn ask(&self) -> Answered {
+    pub fn ask(&self) -> Answered {
         ask(self.to_json(Noise::NONE).as_bytes()).expect("a review with a uid")
     }
 }
 
 /// An answer, taken apart.
 #[derive(Debug)]
-pub(crate) struct Answered {
-    pub(crate) outcome: Outcome,
-    pub(crate) violations: Vec<String>,
-    pub(crate) text: String,
-    pub(crate) json: Value,
+pub struct Answered {
+    pub outcome: Outcome,
+    pub violations: Vec<String>,
+    pub text: String,
+    pub json: Value,
 }
 
 impl Answered {
-    pub(crate) fn allowed(&self) -> bool {
+    pub fn allowed(&self) -> bool {
         self.json["response"]["allowed"].as_bool().expect("allowed")
     }
 
-    pub(crate) fn status(&self) -> &Value {
+    pub fn status(&self) -> &Value {
         &self.json["response"]["status"]
     }
 
     /// Field to message, as the causes have it.
-    pub(crate) fn causes(&self) -> Violations {
+    pub fn causes(&self) -> Violations {
         let text = |value: &Value| value.as_str().expect("a string").to_owned();
         let causes = self.status()["details"]["causes"].as_array().cloned().unwrap_or_default();
         causes.iter().map(|cause| (text(&cause["field"]), text(&cause["message"]))).collect()
@@ -120,13 +120,13 @@ impl Answered {
 }
 
 /// Asks the core under the default policy and checks what every answer must hold.
-pub(crate) fn ask(body: &[u8]) -> Result<Answered, NotAReview> {
+pub fn ask(body: &[u8]) -> Result<Answered, NotAReview> {
     static POLICY: LazyLock<Policy> = LazyLock::new(|| Policy::builtin("cci").expect("the default policy"));
     ask_policy(body, &POLICY)
 }
 
 /// Asks the core under a policy and checks what every answer must hold.
-pub(crate) fn ask_policy(body: &[u8], policy: &Policy) -> Result<Answered, NotAReview> {
+pub fn ask_policy(body: &[u8], policy: &Policy) -> Result<Answered, NotAReview> {
     let answer = admission::answer(body, policy)?;
     let text = String::from_utf8(answer.body).expect("the answer is UTF-8");
     assert!(text.len() < 16 << 10, "an answer of {} bytes", text.len());

@@ -9,13 +9,13 @@ use crate::{
 };
 
 use self::policy::Rules;
-pub(crate) use self::policy::{Exemption, Field, Part, Policy, Request, When, keys};
+pub use self::policy::{Exemption, Field, Part, Policy, Request, When, keys};
 
 mod policy;
 mod types;
 
 /// What anyone may change.
-pub(crate) const MUTABLE: [&[&str]; 5] = [
+pub const MUTABLE: [&[&str]; 5] = [
     &["metadata", "labels"],
     &["metadata", "annotations"],
     &["spec", "activeDeadlineSeconds"],
@@ -24,13 +24,13 @@ pub(crate) const MUTABLE: [&[&str]; 5] = [
 ];
 
 /// The accounts of Kubernetes' garbage collector.
-pub(crate) const COLLECTORS: [&str; 2] =
+pub const COLLECTORS: [&str; 2] =
     ["system:serviceaccount:kube-system:generic-garbage-collector", "system:kube-controller-manager"];
 
 const FORBIDDEN: &str = "Forbidden: field is immutable";
 
 /// Path to message, for every violation; none means allowed.
-pub(crate) type Violations = BTreeMap<String, String>;
+pub type Violations = BTreeMap<String, String>;
 
 /// One step of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,13 +44,13 @@ enum Step {
 type Path = Vec<Step>;
 
 /// Decides an update of a PyTorchJob (`subresource` empty), its scale or its status, under the default policy.
-pub(crate) fn judge(old: &Tree, new: &Tree, user: &str, subresource: &str) -> Violations {
+pub fn judge(old: &Tree, new: &Tree, user: &str, subresource: &str) -> Violations {
     let request = Request { user, groups: &["system:authenticated"], subresource };
     judge_under(&Policy::cci(), &request, old, new)
 }
 
 /// Decides an update of a PyTorchJob, its scale or its status.
-pub(crate) fn judge_under(policy: &Policy, request: &Request<'_>, old: &Tree, new: &Tree) -> Violations {
+pub fn judge_under(policy: &Policy, request: &Request<'_>, old: &Tree, new: &Tree) -> Violations {
     let mut judge = Judge {
         rules: policy.rules(request, old, new),
         is_scale: request.subresource == "scale",

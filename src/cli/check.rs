@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::ExemptArgs;
+
 /// The arguments of `check`.
 ///
 /// Two folders are what `KUBECTL_EXTERNAL_DIFF="pytorchjob-guard check" kubectl diff` gives.
@@ -30,6 +32,9 @@ pub struct CheckArgs {
     /// A built-in policy's name, or a policy file.
     #[arg(long, value_name = "NAME|FILE", env = "PYTORCHJOB_GUARD_POLICY", default_value = "cci")]
     pub policy: String,
+    /// The users of exemptions.
+    #[command(flatten)]
+    pub exempt: ExemptArgs,
     /// The output format
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub output: Output,

@@ -4,6 +4,7 @@ mod certs;
 mod check;
 mod cluster;
 mod duration;
+mod exempt;
 mod policy;
 mod registration;
 mod serve;
@@ -18,6 +19,7 @@ pub use self::{
     certs::CertsArgs,
     check::{CheckArgs, Output},
     cluster::ClusterArgs,
+    exempt::ExemptArgs,
     policy::{DoctorArgs, LintArgs, PolicyArgs, PolicyCommand, PolicyOutput, ShowArgs},
     registration::{FailurePolicy, ManifestOutput, MatchConditionsArgs, RegistrationArgs, VapArgs, WebhookArgs},
     serve::{LogFormat, ServeArgs},

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{MatchConditionsArgs, VapArgs};
+use super::{ExemptArgs, MatchConditionsArgs, VapArgs};
 
 /// The arguments of `policy`.
 #[derive(Debug, Args)]
@@ -37,6 +37,9 @@ pub struct ShowArgs {
     /// A built-in policy's name, or a policy file.
     #[arg(value_name = "NAME|FILE", default_value = "cci")]
     pub policy: String,
+    /// The users of exemptions.
+    #[command(flatten)]
+    pub exempt: ExemptArgs,
     /// The output format
     #[arg(short, long, value_name = "FORMAT", default_value = "yaml")]
     pub output: PolicyOutput,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
+use super::ExemptArgs;
 use crate::policy::{self, WebhookSettings, parse_selector};
 
 /// The arguments of `registration`.
@@ -61,6 +62,9 @@ pub struct VapArgs {
     /// A built-in policy's name, or a policy file.
     #[arg(value_name = "NAME|FILE", env = "PYTORCHJOB_GUARD_POLICY", default_value = "cci")]
     pub policy: String,
+    /// The users of exemptions.
+    #[command(flatten)]
+    pub exempt: ExemptArgs,
 }
 
 /// The settings of the webhooks of policies that do not give them: arguments of `registration`, and of `serve`, for which

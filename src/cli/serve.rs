@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use super::{
     cluster::ClusterArgs,
     duration::{deadline, duration},
+    exempt::ExemptArgs,
 };
 
 /// The arguments of `serve`. Every option is also read from the environment as `PYTORCHJOB_GUARD_…`.
@@ -43,6 +44,9 @@ pub struct ServeArgs {
         default_value = "cci"
     )]
     pub policies: Vec<String>,
+    /// The users of exemptions.
+    #[command(flatten)]
+    pub exempt: ExemptArgs,
     /// The largest request body, in bytes.
     #[arg(long, value_name = "BYTES", env = "PYTORCHJOB_GUARD_MAX_BODY_BYTES", default_value_t = 8 << 20)]
     pub max_body_bytes: usize,

@@ -76,7 +76,7 @@ pub(super) fn vap(args: &VapArgs) -> Ended {
 }
 
 fn print_registration(args: &RegistrationArgs) -> Result<(), RegistrationError> {
-    let (_, policies) = Sources::find(&args.policies, args.webhooks.clone().into())?;
+    let (_, policies) = Sources::find(&args.policies, args.webhooks.clone().into(), &[])?;
     if let Some(problem) = policies.problems().next() {
         return Err(SourceError::Unusable(problem.reason.to_owned()).into());
     }
@@ -109,7 +109,7 @@ fn print_conditions(args: &MatchConditionsArgs) -> Result<(), RegistrationError>
 
 fn print_vap(args: &VapArgs) -> Result<(), RegistrationError> {
     let too_large = || RegistrationError::TooLarge(args.policy.clone());
-    let policy = Source::find(&args.policy)?.policy()?;
+    let policy = Source::find(&args.policy)?.with_users(&args.exempt.users)?.policy()?;
     if policy.has_object_selector() {
         return Err(RegistrationError::ObjectSelector(args.policy.clone()));
     }

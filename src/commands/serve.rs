@@ -56,7 +56,7 @@ pub(super) fn run(args: ServeArgs) -> Ended {
 
 fn serve(args: ServeArgs) -> Result<Ending, ServeError> {
     // Policies that cannot be used end the start before keys are made.
-    let (sources, policies) = Sources::find(&args.policies, args.cluster.webhooks.clone().into())?;
+    let (sources, policies) = Sources::find(&args.policies, args.cluster.webhooks.clone().into(), &args.exempt.users)?;
     for problem in policies.problems() {
         warn!(reason = problem.reason, "the policy file cannot be used");
     }

@@ -10,6 +10,7 @@
 mod attributes;
 mod built_in;
 mod error;
+mod exempt_users;
 mod file;
 mod lint;
 mod model;
@@ -28,6 +29,7 @@ pub(crate) use self::{
 };
 pub use self::{
     error::PolicyError,
+    exempt_users::{ExemptUser, parse_exempt_user},
     model::Policy,
     selector::parse_selector,
     set::{PATH, PolicySet, segment},

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Policy, PolicyError};
+use super::{ExemptUser, Policy, PolicyError, exempt_users};
 use crate::contents::{self, ContentsError};
 
 /// No policy that people read comes near this: what is larger is a mistake, like a device file.
@@ -71,13 +71,25 @@ impl Source {
 
     /// The built-in policy of that name, else the file of that name in this folder.
     pub(crate) fn find_beside(folder: &Path, name_or_file: &str) -> Result<Self, SourceError> {
-        if let Some(text) = Policy::builtin_text(name_or_file) {
-            return Ok(Self { name: name_or_file.to_owned(), text: Cow::Borrowed(text), file: None });
+        if let Some(source) = Self::built_in(name_or_file, &[]) {
+            return Ok(source);
         }
         let file = folder.join(name_or_file);
         let bytes = read(&file).map_err(SourceError::may_have_meant_a_name)?;
         let text = text(&file, &bytes)?.to_owned();
         Ok(Self { name: file.display().to_string(), text: Cow::Owned(text), file: Some(file) })
+    }
+
+    /// The same with these users in place of those that exemptions of a built-in policy name.
+    pub(crate) fn with_users(self, users: &[ExemptUser]) -> Result<Self, SourceError> {
+        exempt_users::check(users, std::slice::from_ref(&self.name))?;
+        Ok(Self::built_in(&self.name, users).unwrap_or(self))
+    }
+
+    /// The built-in policy of that name, with these users in place of those that its exemptions name.
+    pub(super) fn built_in(name: &str, users: &[ExemptUser]) -> Option<Self> {
+        let text = exempt_users::text_with(users, Policy::builtin_text(name)?);
+        Some(Self { name: name.to_owned(), text, file: None })
     }
 
     /// The policy that the text is.

@@ -8,9 +8,9 @@ use std::{
 };
 
 use super::{
-    Policy, PolicySet, SourceError, WebhookSettings, segment,
+    ExemptUser, Policy, PolicySet, SourceError, WebhookSettings, exempt_users, segment,
     set::Served,
-    source::{self, of_file, read},
+    source::{self, Source, of_file, read},
 };
 
 /// The endings of policy files. Suites stand beside them.
@@ -27,7 +27,7 @@ pub struct Sources {
 
 #[derive(Debug, Clone)]
 enum Origin {
-    BuiltIn(&'static str),
+    BuiltIn(Box<Policy>),
     File(PathBuf),
     Folder(PathBuf),
 }
@@ -36,12 +36,18 @@ enum Origin {
 pub(crate) type Contents = Vec<(PathBuf, Result<Vec<u8>, String>)>;
 
 impl Sources {
-    /// Finds the sources of that name: built-in policies, else files or folders. Reads them all for the first time.
+    /// Finds the sources of that name: built-in policies, with these users in place of their own, else files or folders. Reads
+    /// them all for the first time.
     ///
     /// A name or a file that is given by itself must hold a policy. In a folder one file that does not stops no other; the set
     /// tells of it.
-    pub fn find(names: &[String], webhooks: WebhookSettings) -> Result<(Self, PolicySet), SourceError> {
-        let list = names.iter().map(|name| Origin::find(name)).collect::<Result<_, _>>()?;
+    pub fn find(
+        names: &[String],
+        webhooks: WebhookSettings,
+        users: &[ExemptUser],
+    ) -> Result<(Self, PolicySet), SourceError> {
+        exempt_users::check(users, names)?;
+        let list = names.iter().map(|name| Origin::find(name, users)).collect::<Result<_, _>>()?;
         let sources = Self { list, webhooks };
         let set = sources.policies(&sources.read(), &PolicySet::default());
         for origin in &sources.list {
@@ -85,9 +91,9 @@ impl Sources {
         let mut served = Vec::new();
         for (index, origin) in self.list.iter().enumerate() {
             match origin {
-                Origin::BuiltIn(name) => {
-                    let policy = Policy::builtin(name).map(|policy| self.shared(policy, before));
-                    let origin = PathBuf::from(name);
+                Origin::BuiltIn(policy) => {
+                    let origin = PathBuf::from(policy.name());
+                    let policy = Some(self.shared(Policy::clone(policy), before));
                     served.push(Served { origin, policy, problem: None, is_retired: false, is_first: index == 0 });
                 }
                 Origin::File(file) => {
@@ -160,9 +166,9 @@ impl Sources {
 }
 
 impl Origin {
-    fn find(name: &str) -> Result<Self, SourceError> {
-        if let Some(name) = Policy::builtin_names().find(|built_in| *built_in == name) {
-            return Ok(Self::BuiltIn(name));
+    fn find(name: &str, users: &[ExemptUser]) -> Result<Self, SourceError> {
+        if let Some(source) = Source::built_in(name, users) {
+            return Ok(Self::BuiltIn(Box::new(source.policy()?)));
         }
         let path = PathBuf::from(name);
         if path.is_dir() {

@@ -42,7 +42,18 @@ impl WebhookSettings {
         self.timeout_seconds.unwrap_or(5)
     }
 
-    pub(crate) fn ignores_failures(&self) -> bool {
-        self.failure_policy == Some(FailurePolicy::Ignore)
+    /// The `failurePolicy`, given or not.
+    pub(crate) fn failure_policy(&self) -> FailurePolicy {
+        self.failure_policy.unwrap_or(FailurePolicy::Fail)
+    }
+}
+
+impl FailurePolicy {
+    /// The word for it in `ValidatingWebhook`.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Fail => "Fail",
+            Self::Ignore => "Ignore",
+        }
     }
 }

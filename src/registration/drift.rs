@@ -12,7 +12,7 @@ use super::{
     conditions::{Part, match_conditions},
     service::{ServiceName, path_of, webhooks_of},
 };
-use crate::policy::{Policy, PolicySet, Resource, selector::selects};
+use crate::policy::{FailurePolicy, Policy, PolicySet, Resource, selector::selects};
 
 /// The group of the training operator's jobs, of other projects' resources too.
 const KUBEFLOW: &str = "kubeflow.org";
@@ -106,7 +106,7 @@ fn gaps(webhook: &ValidatingWebhook, resource: &Resource, part: Part, policy: &P
         gaps
     });
     let mut gaps = of_rules.min_by_key(Vec::len).unwrap_or_default();
-    if webhook.failure_policy.as_deref() == Some("Ignore") && !settings.ignores_failures() {
+    if webhook.failure_policy.as_deref() == Some("Ignore") && settings.failure_policy() == FailurePolicy::Fail {
         gaps.push(format!("failurePolicy Ignore lets updates of {what} through where no guard answers"));
     }
     if !selects(webhook.namespace_selector.as_ref(), settings.namespaces.as_ref()) {

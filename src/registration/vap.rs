@@ -81,7 +81,7 @@ pub fn admission_policy(policy: &Policy) -> Option<(ValidatingAdmissionPolicy, V
     let policy_object = ValidatingAdmissionPolicy {
         metadata: metadata(),
         spec: Some(ValidatingAdmissionPolicySpec {
-            failure_policy: Some(if policy.webhooks.ignores_failures() { "Ignore" } else { "Fail" }.to_owned()),
+            failure_policy: Some(policy.webhooks.failure_policy().word().to_owned()),
             match_constraints: Some(MatchResources {
                 match_policy: Some("Equivalent".to_owned()),
                 resource_rules: Some(resource_rules.map(named_rule).collect()),

@@ -70,7 +70,7 @@ impl Registration {
             match_conditions: (!self.always_ask)
                 .then(|| match_conditions(policy, part))
                 .filter(|conditions| !conditions.is_empty()),
-            failure_policy: Some(if settings.ignores_failures() { "Ignore" } else { "Fail" }.to_owned()),
+            failure_policy: Some(settings.failure_policy().word().to_owned()),
             namespace_selector: settings.namespaces.clone(),
             // A Scale has no labels: a selector would leave out those of all jobs.
             object_selector: settings.objects.clone().filter(|_| part == Part::Object),

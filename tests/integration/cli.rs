@@ -132,15 +132,19 @@ fn helps_to_check() {
              input
 
     Options:
-          --review <FILE>       A saved AdmissionReview, JSON or YAML, in place of OLD and NEW; - is
-                                standard input
-          --user <NAME>         The user who updates
-          --group <NAME>        A group of that user; may be given several times
-          --subresource <NAME>  The subresource that is updated: scale or status
-          --policy <NAME|FILE>  A built-in policy's name, or a policy file [env:
-                                PYTORCHJOB_GUARD_POLICY=] [default: cci]
-      -o, --output <FORMAT>     The output format [default: text] [possible values: text, json]
-      -h, --help                Print help (see more with '--help')
+          --review <FILE>            A saved AdmissionReview, JSON or YAML, in place of OLD and NEW; -
+                                     is standard input
+          --user <NAME>              The user who updates
+          --group <NAME>             A group of that user; may be given several times
+          --subresource <NAME>       The subresource that is updated: scale or status
+          --policy <NAME|FILE>       A built-in policy's name, or a policy file [env:
+                                     PYTORCHJOB_GUARD_POLICY=] [default: cci]
+          --exempt <EXEMPTION=USER>  A user in place of those that an exemption of a built-in policy
+                                     lists, like kueue=system:serviceaccount:NAMESPACE:NAME for a Kueue
+                                     elsewhere. May be given several times [env:
+                                     PYTORCHJOB_GUARD_EXEMPT=]
+      -o, --output <FORMAT>          The output format [default: text] [possible values: text, json]
+      -h, --help                     Print help (see more with '--help')
     ");
 }
 
@@ -170,6 +174,10 @@ fn helps_to_serve() {
                                           times, or several with commas between them, each policy has
                                           its own path: /validate/NAME [env: PYTORCHJOB_GUARD_POLICY=]
                                           [default: cci]
+          --exempt <EXEMPTION=USER>       A user in place of those that an exemption of a built-in
+                                          policy lists, like kueue=system:serviceaccount:NAMESPACE:NAME
+                                          for a Kueue elsewhere. May be given several times [env:
+                                          PYTORCHJOB_GUARD_EXEMPT=]
           --max-body-bytes <BYTES>        The largest request body, in bytes [env:
                                           PYTORCHJOB_GUARD_MAX_BODY_BYTES=] [default: 8388608]
           --max-connections <N>           The most connections open at once; for a further one the one

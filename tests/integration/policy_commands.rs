@@ -200,8 +200,12 @@ fn helps_with_policies() {
       [NAME|FILE]  A built-in policy's name, or a policy file [default: cci]
 
     Options:
-      -o, --output <FORMAT>  The output format [default: yaml] [possible values: yaml, json]
-      -h, --help             Print help (see more with '--help')
+          --exempt <EXEMPTION=USER>  A user in place of those that an exemption of a built-in policy
+                                     lists, like kueue=system:serviceaccount:NAMESPACE:NAME for a Kueue
+                                     elsewhere. May be given several times [env:
+                                     PYTORCHJOB_GUARD_EXEMPT=]
+      -o, --output <FORMAT>          The output format [default: yaml] [possible values: yaml, json]
+      -h, --help                     Print help (see more with '--help')
     ");
     assert_snapshot!(help(&["policy", "lint", "-h"]), @"
     exit code 0

@@ -16,7 +16,7 @@ pub(super) fn run(args: &CheckArgs) -> Ended {
 }
 
 fn check(args: &CheckArgs) -> Result<bool, CheckError> {
-    let policy = Source::find(&args.policy)?.policy()?;
+    let policy = Source::find(&args.policy)?.with_users(&args.exempt.users)?.policy()?;
     let subresource = args.subresource.as_deref().unwrap_or_default();
     if !["", "scale", "status"].contains(&subresource) {
         return Err(CheckError::Subresource(subresource.to_owned()));

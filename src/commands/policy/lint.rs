@@ -8,8 +8,7 @@ use std::{
 use super::{Exit, PolicyCommandError, say};
 use crate::{
     cli::LintArgs,
-    policy::Policy,
-    policy::{source::Source, sources::policy_files},
+    policy::{Policy, source::Source, sources::policy_files},
     yaml::{Diagnostic, Severity},
 };
 

@@ -9,12 +9,13 @@ use super::{Exit, PolicyCommandError};
 use crate::{
     cli::{PolicyOutput, ShowArgs},
     field::Pattern,
-    policy::source::Source,
-    policy::{Condition, DenialReason, Equality, Exemption, FailurePolicy, Policy, Resource, ValidationAction},
+    policy::{
+        Condition, DenialReason, Equality, Exemption, FailurePolicy, Policy, Resource, ValidationAction, source::Source,
+    },
 };
 
 pub(super) fn run(args: &ShowArgs) -> Result<Exit, PolicyCommandError> {
-    let source = Source::find(&args.policy)?;
+    let source = Source::find(&args.policy)?.with_users(&args.exempt.users)?;
     let policy = source.policy()?;
     let mut out = io::stdout().lock();
     match args.output {

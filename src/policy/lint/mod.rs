@@ -3,10 +3,13 @@
 mod elements;
 mod names;
 mod overlap;
+mod suspend;
 mod updates;
 
+pub(super) use self::names::user_problem;
+
 use super::{
-    Condition, Equality, Policy, PolicyError, ValidationAction,
+    Equality, Policy, PolicyError, ValidationAction,
     file::{self, Contribution, ExemptionFile, PolicyFile, contribution, lint_resource, needless},
 };
 use crate::{
@@ -198,20 +201,6 @@ fn lint_exemption(exemption: &ExemptionFile, file: &PolicyFile, diagnostics: &mu
             diagnostics.push(Diagnostic::warning(*position, message));
         }
     }
-    if let Some(Positioned { value: Condition::SuspendChanged, position }) = &exemption.when
-        && !may_suspend(file)
-    {
-        let suspend = &file.suspend_field;
-        let message =
-            format!("exemption {name}: when: a change of {suspend} is denied itself; add {suspend} to fields");
-        diagnostics.push(Diagnostic::warning(*position, message));
-    }
+    diagnostics.extend(suspend::lint(exemption, file));
     diagnostics.extend(names::lint(exemption));
-}
-
-/// True if anybody may change what `SuspendChanged` is about.
-fn may_suspend(file: &PolicyFile) -> bool {
-    let Some(suspend) = file.suspend_field.pattern() else { return true };
-    let exempt = file.exemptions.value.iter().flat_map(|exemption| &exemption.fields);
-    file.mutable_fields.value.iter().chain(exempt).any(|field| field.value.covers(&suspend))
 }

@@ -32,7 +32,8 @@ pub(super) fn lint(exemption: &ExemptionFile) -> Vec<Diagnostic> {
     users.chain(groups).map(diagnostic).collect()
 }
 
-fn user_problem(user: &str) -> Option<&'static str> {
+/// The reason why nobody is called so.
+pub(in crate::policy) fn user_problem(user: &str) -> Option<&'static str> {
     if user.contains('*') {
         return Some(WILDCARD);
     }

@@ -1,6 +1,6 @@
 //! What kubectl and Helm render. No API server is needed.
 
-use std::{fs, path::Path, process::Command};
+use std::{ffi::OsStr, fs, path::Path, process::Command};
 
 use insta::assert_snapshot;
 use pytorchjob_guard::policy::Policy;
@@ -23,6 +23,7 @@ tests![
     helm_leaves_the_namespace_to_the_release,
     helm_installs_into_another_namespace,
     helm_places_the_pods_where_the_values_say,
+    helm_exempts_the_users_of_the_cluster,
     helm_registers_several_policies,
     helm_registers_a_policy_of_ones_own,
     helm_refuses_values_that_mean_nothing,
@@ -336,6 +337,30 @@ fn helm_registers_several_policies(_: &Clusters) {
     assert!(arguments.as_array().is_some_and(|arguments| arguments.contains(&json!("--policy=/etc/pytorchjob-guard"))));
 }
 
+/// All else of the policy is as it is shipped, and so are the conditions, which name no user.
+fn helm_exempts_the_users_of_the_cluster(_: &Clusters) {
+    let user = "system:serviceaccount:queues:kueue";
+    let kueue = |more: &[&str]| objects(&run(&mut template(NAME, &[&["--set", "policy=kueue"], more].concat())));
+    let exempting = kueue(&["--set", &format!("exempt.kueue={user}")]);
+    let text = the(&exempting, "ConfigMap")["data"]["policy.yaml"].as_str().expect("a policy").to_owned();
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("policy.yaml");
+    fs::write(&file, text).expect("a file");
+    let show = |policy: &OsStr, more: &[&str]| {
+        run(guard::program().args(["policy", "show", "-o", "json"]).arg(policy).args(more))
+    };
+    assert_eq!(show(file.as_os_str(), &[]), show(OsStr::new("kueue"), &[&format!("--exempt=kueue={user}")]));
+    let but_for_the_policy =
+        |objects: Vec<Value>| objects.into_iter().filter(|object| object["kind"] != "ConfigMap").collect::<Vec<_>>();
+    let text = format!("policyText={}", file.display());
+    let said = fails(&mut template(NAME, &["--set", "exempt.kueue=a", "--set-file", &text]));
+    assert!(
+        said.contains("exempt is for the built-in policies; list the users in your policy's own exemptions"),
+        "{said}"
+    );
+    assert_same(&but_for_the_policy(exempting), &but_for_the_policy(kueue(&[])), "exempt");
+}
+
 fn helm_refuses_values_that_mean_nothing(_: &Clusters) {
     for (value, complaint) in [
         ("polcy=cci", "additional properties 'polcy' not allowed"),
@@ -349,6 +374,11 @@ fn helm_refuses_values_that_mean_nothing(_: &Clusters) {
         ("policyText=nonsense", "policyText is no policy"),
         ("policies.a\\.yaml=nonsense", "policies.a.yaml is no policy"),
         ("policies.a=nonsense", "additional properties 'a' not allowed"),
+        (
+            "exempt.kueue=a",
+            "exempt.kueue: no exemption of that name in the policy cci lists users; these do: garbage-collector",
+        ),
+        ("policy=kueue,exempt.kueue=", "at '/exempt/kueue'"),
     ] {
         let said = fails(&mut template(NAME, &["--set", value]));
         assert!(said.contains(complaint), "{value}: {said}");

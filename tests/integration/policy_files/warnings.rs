@@ -1,5 +1,7 @@
 //! What can be used and is hardly meant. Each remark has a twin without it.
 
+use pytorchjob_guard::policy::Policy;
+
 use super::{HEAD, lint, remarks};
 
 /// The exemptions that keep deletion alive.
@@ -221,6 +223,29 @@ fn exemptions_that_say_too_little() {
         ],
         &and("{name: x, users: [u], when: SuspendChanged, fields: [spec.a, spec.runPolicy.suspend]}"),
     );
+}
+
+#[test]
+fn a_suspend_field_of_another_kind() {
+    let started = |suspend: &str| {
+        let fields = "fields: [spec.suspend, spec.runPolicy.suspend]";
+        and(&format!("{{name: x, users: [u], when: SuspendChanged, {fields}}}\nsuspendField: {suspend}"))
+    };
+    let warning = "11:33: warning: exemption x: when: pytorchjobs are suspended by spec.runPolicy.suspend, not by spec.suspend; \
+                   write suspendField: spec.runPolicy.suspend";
+    remarks(&started("spec.suspend"), &[warning], &started("spec.runPolicy.suspend"));
+    let jobsets = |suspend: &str| {
+        let text = format!("{HEAD}{}", started(suspend));
+        lint(&text.replace("kubeflow.org, resource: pytorchjobs", "jobset.x-k8s.io, resource: jobsets"))
+    };
+    let warning =
+        "when: jobsets are suspended by spec.suspend, not by spec.runPolicy.suspend; write suspendField: spec.suspend";
+    let (said, twin) = (jobsets("spec.runPolicy.suspend"), jobsets("spec.suspend"));
+    assert!(said.contains(&format!("\n11:33: warning: exemption x: {warning}\n")), "{said}");
+    assert!(!twin.contains("are suspended by"), "{twin}");
+    // Deletion is no matter of suspension.
+    let deleting = and("{name: x, users: [u], when: Deleting, fields: [spec.a]}\nsuspendField: spec.suspend");
+    assert_eq!(Policy::lint(&format!("{HEAD}{deleting}")), Ok(Vec::new()));
 }
 
 #[test]

@@ -1,6 +1,6 @@
-//! A control plane in which each policy has four namespaces with the same jobs: in one the guard is asked about every
-//! update, in one its registration has the conditions, in one it has them and no guard is running, and in one there is
-//! the ValidatingAdmissionPolicy in its place.
+//! A control plane with one guard of several policies. Each policy has four namespaces with the same jobs: in one the guard is
+//! asked about every update, in one its registration has the conditions, in one it has them and no guard is running, and in one
+//! there is the ValidatingAdmissionPolicy in its place. Two of the policies have namespaces together, too.
 
 use std::{
     fs, io,
@@ -12,7 +12,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::{Method, Request, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use pytorchjob_guard::{
-    policy::{Policy, PolicySet},
+    policy::{PolicySet, Sources, WebhookSettings, segment},
     registration::{Address, Registration, admission_policy},
 };
 use serde_json::{Value, json};
@@ -46,6 +46,10 @@ pub(crate) const INVOLVED: &str = "involved";
 /// The names of the policies that each cluster has.
 pub(crate) const POLICIES: [&str; 4] = ["cci", "training-operator", "kueue", INVOLVED];
 
+/// The namespaces in which two policies hold.
+pub(crate) const BOTH: &str = "both";
+pub(crate) const BOTH_POLICIES: [&str; 2] = ["kueue", INVOLVED];
+
 /// How updates in a namespace are judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Judge {
@@ -64,13 +68,13 @@ const JUDGES: [Judge; 4] = [Judge::Asked, Judge::Conditions, Judge::Nobody, Judg
 /// The control plane. The fields are dropped from the top.
 #[derive(Debug)]
 pub(crate) struct ComparedCluster {
-    guards: Vec<Guard>,
+    _guard: Guard,
     _proxy: Process,
     address: String,
     runtime: Runtime,
     plane: ControlPlane,
     certs: PathBuf,
-    session: Arc<Session>,
+    _session: Arc<Session>,
 }
 
 /// An answer of the API server.
@@ -117,17 +121,22 @@ pub(crate) fn namespace(policy: &str, judge: Judge) -> String {
     format!("{policy}-{judge}")
 }
 
+/// The selector of the namespaces in which a policy holds.
+fn only(policy: &str, judge: Judge) -> Value {
+    let both = BOTH_POLICIES.contains(&policy).then(|| namespace(BOTH, judge));
+    let namespaces: Vec<_> = [namespace(policy, judge)].into_iter().chain(both).collect();
+    json!({"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": namespaces}]})
+}
+
 /// The file or the name of a policy, for `--policy`.
 fn policy_argument(name: &str) -> String {
     if name == INVOLVED { format!("{HERE}/conditions/involved.yaml") } else { name.to_owned() }
 }
 
-fn policy(name: &str) -> Policy {
-    let built_in = Policy::builtin(name);
-    built_in.unwrap_or_else(|| {
-        let text = fs::read_to_string(policy_argument(name)).expect("the policy can be read");
-        Policy::parse(&text).expect("the policy is good")
-    })
+fn policies() -> PolicySet {
+    let (_, policies) =
+        Sources::find(&POLICIES.map(policy_argument), WebhookSettings::default(), &[]).expect("policies");
+    policies
 }
 
 impl ComparedCluster {
@@ -149,27 +158,22 @@ impl ComparedCluster {
             Ok(said.trim().rsplit_once(" on ").map(|(_, address)| address.to_owned()))
         })?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let mut cluster = Self { guards: Vec::new(), _proxy: proxy, address, runtime, plane, certs, session };
+        let guard = Start::within(&session).args(&["--policy", &POLICIES.map(policy_argument).join(",")]);
+        let guard = guard.certs(&certs).listen(free_address()?).try_serve()?;
+        let port = guard.address().port();
+        let cluster = Self { _guard: guard, _proxy: proxy, address, runtime, plane, certs, _session: session };
         cluster.let_users_in()?;
-        for policy in POLICIES {
-            for judge in JUDGES {
-                cluster.create_jobs(&namespace(policy, judge), jobs)?;
-            }
-            let guard = cluster.guard(policy)?;
-            cluster.register(policy, guard.address().port())?;
-            cluster.guards.push(guard);
+        let namespaces = POLICIES.into_iter().flat_map(|policy| JUDGES.map(|judge| namespace(policy, judge)));
+        let both = [Judge::Asked, Judge::Conditions].map(|judge| namespace(BOTH, judge));
+        let namespaces: Vec<_> = namespaces.chain(both).collect();
+        for namespace in &namespaces {
+            cluster.create_jobs(namespace, jobs)?;
         }
-        for policy in POLICIES {
-            for judge in JUDGES {
-                cluster.wait_until_judged(&namespace(policy, judge))?;
-            }
+        cluster.register(port)?;
+        for namespace in &namespaces {
+            cluster.wait_until_judged(namespace)?;
         }
         Ok(cluster)
-    }
-
-    fn guard(&self, policy: &str) -> io::Result<Guard> {
-        let policy = policy_argument(policy);
-        Start::within(&self.session).args(&["--policy", &policy]).certs(&self.certs).listen(free_address()?).try_serve()
     }
 
     /// Everybody may do everything: here it is admission that says no.
@@ -214,30 +218,37 @@ impl ComparedCluster {
         assert!(created.is_success(), "{created:?}");
     }
 
-    fn register(&self, name: &str, port: u16) -> io::Result<()> {
-        let policy = policy(name);
-        let only = |judge| json!({"matchLabels": {"kubernetes.io/metadata.name": namespace(name, judge)}});
+    /// One registration of all policies for each judge, and a `ValidatingAdmissionPolicy` of each.
+    fn register(&self, port: u16) -> io::Result<()> {
+        let policies = policies();
         let nowhere = free_address()?.port();
         for (judge, port, always_ask) in
             [(Judge::Asked, port, true), (Judge::Conditions, port, false), (Judge::Nobody, nowhere, false)]
         {
             let registration = Registration {
-                name: namespace(name, judge),
+                name: namespace("all", judge),
                 address: Address::Url(format!("https://127.0.0.1:{port}")),
                 ca_bundle: Some(fs::read(self.certs.join("ca.crt"))?),
                 always_ask,
             };
-            let mut configuration = json!(registration.configuration(&PolicySet::of(policy.clone())));
+            let mut configuration = json!(registration.configuration(&policies));
             for webhook in configuration["webhooks"].as_array_mut().into_iter().flatten() {
-                webhook["namespaceSelector"] = only(judge);
+                let is_of = |policy: &&&str| {
+                    webhook["name"].as_str().is_some_and(|name| name.contains(&format!(".{}.", segment(policy))))
+                };
+                webhook["namespaceSelector"] = only(POLICIES.iter().find(is_of).expect("a policy"), judge);
             }
             self.plane.apply(&configuration.to_string())?;
         }
-        let (admission_policy, binding) = admission_policy(&policy).expect("a policy of few fields");
-        let mut binding = json!(binding);
-        binding["spec"]["matchResources"] = json!({"namespaceSelector": only(Judge::AdmissionPolicy)});
-        self.plane.apply(&json!(admission_policy).to_string())?;
-        self.plane.apply(&binding.to_string())
+        for policy in policies.policies() {
+            let (admission_policy, binding) = admission_policy(policy).expect("a policy of few fields");
+            let mut binding = json!(binding);
+            binding["spec"]["matchResources"] =
+                json!({"namespaceSelector": only(policy.name(), Judge::AdmissionPolicy)});
+            self.plane.apply(&json!(admission_policy).to_string())?;
+            self.plane.apply(&binding.to_string())?;
+        }
+        Ok(())
     }
 
     fn wait_until_judged(&self, namespace: &str) -> io::Result<()> {

@@ -7,11 +7,11 @@ mod vap;
 
 use std::{cell::Cell, path::Path, sync::OnceLock};
 
-use compared::{ComparedCluster, Judge, POLICIES, USERS, namespace};
+use compared::{Answer, BOTH, BOTH_POLICIES, ComparedCluster, Judge, POLICIES, USERS, namespace};
 use proptest::{
     prelude::*,
     sample::select,
-    test_runner::{Config, TestRunner},
+    test_runner::{Config, TestCaseError, TestRunner},
 };
 use serde_json::{Value, json};
 
@@ -23,6 +23,7 @@ use crate::{
 tests_of_every_version![
     conditions_change_no_outcome_of_random_edits_of_cci_jobs,
     conditions_change_no_outcome_of_random_edits_of_v1_jobs,
+    an_update_where_two_policies_hold_passes_both,
     a_scale_ends_the_same_with_and_without_conditions,
     while_no_guard_runs_accepts_mutable_fields_only,
     while_no_guard_runs_exemptions_hold,
@@ -67,35 +68,72 @@ fn conditions_change_no_outcome_of_random_edits_of_v1_jobs(clusters: &Clusters) 
 
 fn random_edits(cluster: &ComparedCluster) {
     for policy in POLICIES {
-        let [allowed, denied] = [Cell::new(0), Cell::new(0)];
-        let names: Vec<String> =
-            edits::jobs().iter().filter_map(|job| job["metadata"]["name"].as_str().map(str::to_owned)).collect();
-        let case = (select(names), select(&USERS[..]), prop::collection::vec(select(edits::steps()), 1..=3));
-        let config = Config { cases: cases(), failure_persistence: None, max_shrink_iters: 64, ..Config::default() };
-        let result = TestRunner::new(config).run(&case, |(job, user, steps)| {
-            let [asked, conditions, vap] = [Judge::Asked, Judge::Conditions, Judge::AdmissionPolicy].map(|judge| {
-                cluster.edit(&namespace(policy, judge), &job, "", user, |object| {
-                    for step in &steps {
-                        step.apply(object);
-                    }
-                })
-            });
+        try_random_edits(policy, |edit| {
+            let [asked, conditions, vap] = [Judge::Asked, Judge::Conditions, Judge::AdmissionPolicy]
+                .map(|judge| edit.send(cluster, policy, judge));
             prop_assert_eq!(conditions.outcome(), asked.outcome());
             prop_assert!(
                 !vap.is_success() || asked.is_success(),
                 "the VAP lets through what the guard refuses: {:?}",
                 asked
             );
-            let count = if asked.is_success() { &allowed } else { &denied };
-            count.set(count.get() + 1);
-            Ok(())
+            Ok(asked.is_success())
         });
-        if let Err(error) = result {
-            panic!("{policy}: {error}");
-        }
-        // A tenth of each at the least: a test of one outcome shows little.
-        assert!(allowed.get() >= cases() / 10 && denied.get() >= cases() / 10, "{policy}: {allowed:?} {denied:?}");
     }
+}
+
+/// An update has to pass both policies, whether or not the conditions let the API server skip a question.
+fn an_update_where_two_policies_hold_passes_both(clusters: &Clusters) {
+    let cluster = clusters.compared.training_operator();
+    try_random_edits(BOTH, |edit| {
+        let each = BOTH_POLICIES.map(|policy| edit.send(cluster, policy, Judge::Asked));
+        let [asked, conditions] = [Judge::Asked, Judge::Conditions].map(|judge| edit.send(cluster, BOTH, judge));
+        prop_assert_eq!(asked.is_success(), each.iter().all(Answer::is_success), "{:?} {:?}", asked, each);
+        prop_assert_eq!(conditions.is_success(), asked.is_success(), "{:?} {:?}", conditions, asked);
+        // Of two denials the API server reports the one that came first.
+        let outcomes: Vec<_> = each.iter().map(Answer::outcome).collect();
+        for answer in [asked, conditions].iter().filter(|answer| !answer.is_success()) {
+            prop_assert!(outcomes.contains(&answer.outcome()), "{:?} {:?}", answer, outcomes);
+        }
+        Ok(each[0].is_success() && each[1].is_success())
+    });
+}
+
+/// A random edit of one of the jobs.
+#[derive(Debug)]
+struct RandomEdit {
+    job: String,
+    user: &'static str,
+    steps: Vec<edits::Step>,
+}
+
+impl RandomEdit {
+    fn send(&self, cluster: &ComparedCluster, policy: &str, judge: Judge) -> Answer {
+        cluster.edit(&namespace(policy, judge), &self.job, "", self.user, |object| {
+            for step in &self.steps {
+                step.apply(object);
+            }
+        })
+    }
+}
+
+/// Tries random edits with a check that says if one was allowed.
+fn try_random_edits(policy: &str, check: impl Fn(RandomEdit) -> Result<bool, TestCaseError>) {
+    let [allowed, denied] = [Cell::new(0), Cell::new(0)];
+    let names: Vec<String> =
+        edits::jobs().iter().filter_map(|job| job["metadata"]["name"].as_str().map(str::to_owned)).collect();
+    let case = (select(names), select(&USERS[..]), prop::collection::vec(select(edits::steps()), 1..=3));
+    let config = Config { cases: cases(), failure_persistence: None, max_shrink_iters: 64, ..Config::default() };
+    let result = TestRunner::new(config).run(&case, |(job, user, steps)| {
+        let count = if check(RandomEdit { job, user, steps })? { &allowed } else { &denied };
+        count.set(count.get() + 1);
+        Ok(())
+    });
+    if let Err(error) = result {
+        panic!("{policy}: {error}");
+    }
+    // A tenth of each at the least: a test of one outcome shows little.
+    assert!(allowed.get() >= cases() / 10 && denied.get() >= cases() / 10, "{policy}: {allowed:?} {denied:?}");
 }
 
 fn a_scale_ends_the_same_with_and_without_conditions(clusters: &Clusters) {

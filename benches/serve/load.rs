@@ -29,10 +29,16 @@ struct Client {
 
 impl Clients {
     /// Connects. Each response must hold the answer.
-    pub(crate) fn connect(count: usize, address: SocketAddr, dir: &Path, body: &[u8], answer: &'static str) -> Self {
+    pub(crate) fn connect(
+        count: usize,
+        (address, path): (SocketAddr, &str),
+        dir: &Path,
+        body: &[u8],
+        answer: &'static str,
+    ) -> Self {
         let config = trusting(&dir.join("certs/ca.crt"));
         let mut request = format!(
-            "POST /validate?timeout=10s HTTP/1.1\r\nHost: guard\r\nUser-Agent: kube-apiserver-admission\r\n\
+            "POST {path}?timeout=10s HTTP/1.1\r\nHost: guard\r\nUser-Agent: kube-apiserver-admission\r\n\
              Content-Length: {}\r\nAccept: application/json, */*\r\nContent-Type: application/json\r\n\
              Accept-Encoding: gzip\r\n\r\n",
             body.len()

@@ -11,12 +11,14 @@ mod table;
 
 use std::{
     ffi::OsString,
+    fs,
     path::Path,
     time::{Duration, Instant},
 };
 
 use load::Clients;
 use process::Server;
+use pytorchjob_guard::policy::{PATH, Policy};
 use support::reviews::realistic::{Edit, review};
 use table::{Row, median};
 use tempfile::TempDir;
@@ -30,6 +32,9 @@ const STARTS: usize = 15;
 /// What the memory is measured under.
 const CROWD: usize = 16;
 const CROWD_TIME: Duration = Duration::from_secs(4);
+
+const ALLOWED: &str = "\"allowed\":true";
+const TEN: &str = "4KB/label of ten policies";
 
 const SMALL: usize = 4 << 10;
 const MEDIUM: usize = 30 << 10;
@@ -79,6 +84,9 @@ fn measure(wanted: &dyn Fn(&str) -> bool) {
         cpu(dir.path(), &cases);
         println!();
     }
+    if wanted(TEN) {
+        ten_policies(dir.path());
+    }
     if wanted("ready") {
         time_to_ready(dir.path());
     }
@@ -88,29 +96,50 @@ fn measure(wanted: &dyn Fn(&str) -> bool) {
 }
 
 fn cpu(dir: &Path, cases: &[&Case]) {
-    let guard = Server::guard(dir);
+    let guard = Server::guard(dir, &[]);
     let constant = Server::constant(dir);
     for case in cases {
         let body = review(case.bytes, case.edit);
-        let answer = if case.allowed { "\"allowed\":true" } else { "\"allowed\":false" };
-        let mut ours = Clients::connect(CLIENTS, guard.address, dir, &body, answer);
-        let mut theirs = Clients::connect(CLIENTS, constant.address, dir, &body, "\"allowed\":true");
-        let mut row = Row::new(case.name, case.aim);
-        for round in 0..=ROUNDS {
-            let (ours, theirs) = if round % 2 == 0 {
-                let ours = turn(&guard, &mut ours);
-                (ours, turn(&constant, &mut theirs))
-            } else {
-                let theirs = turn(&constant, &mut theirs);
-                (turn(&guard, &mut ours), theirs)
-            };
-            // The first warms up.
-            if round > 0 {
-                row.push(ours, theirs);
-            }
-        }
-        println!("{row}");
+        let answer = if case.allowed { ALLOWED } else { "\"allowed\":false" };
+        let ours = Clients::connect(CLIENTS, (guard.address, PATH), dir, &body, answer);
+        let theirs = Clients::connect(CLIENTS, (constant.address, PATH), dir, &body, ALLOWED);
+        println!("{}", in_turns(Row::new(case.name, case.aim), (&guard, ours), (&constant, theirs)));
     }
+}
+
+/// The last of ten policies beside the guard that serves one.
+fn ten_policies(dir: &Path) {
+    let policies: Vec<_> = (0..10).map(|number| dir.join(format!("policy-{number}.yaml"))).collect();
+    let text = Policy::builtin_text("cci").expect("a policy");
+    for (number, policy) in policies.iter().enumerate() {
+        fs::write(policy, text.replace("name: cci", &format!("name: policy-{number}"))).expect("a file");
+    }
+    let (ten, one) = (Server::guard(dir, &policies), Server::guard(dir, &policies[9..]));
+    let body = review(SMALL, Edit::Label);
+    let ours = Clients::connect(CLIENTS, (ten.address, "/validate/policy-9"), dir, &body, ALLOWED);
+    let theirs = Clients::connect(CLIENTS, (one.address, PATH), dir, &body, ALLOWED);
+    println!(
+        "{}\n{}\n",
+        table::HEAD.replace("constant", "one"),
+        in_turns(Row::new(TEN, 1.05), (&ten, ours), (&one, theirs))
+    );
+}
+
+fn in_turns(mut row: Row, (one, mut ours): (&Server, Clients), (other, mut theirs): (&Server, Clients)) -> Row {
+    for round in 0..=ROUNDS {
+        let (ours, theirs) = if round % 2 == 0 {
+            let ours = turn(one, &mut ours);
+            (ours, turn(other, &mut theirs))
+        } else {
+            let theirs = turn(other, &mut theirs);
+            (turn(one, &mut ours), theirs)
+        };
+        // The first warms up.
+        if round > 0 {
+            row.push(ours, theirs);
+        }
+    }
+    row
 }
 
 /// The CPU time of one request, in microseconds.
@@ -125,7 +154,7 @@ fn time_to_ready(dir: &Path) {
     let times = (0..STARTS)
         .map(|_| {
             let begun = Instant::now();
-            let server = Server::guard(dir);
+            let server = Server::guard(dir, &[]);
             server.await_ready();
             begun.elapsed().as_secs_f64() * 1e3
         })
@@ -134,11 +163,11 @@ fn time_to_ready(dir: &Path) {
 }
 
 fn memory(dir: &Path) {
-    let guard = Server::guard(dir);
+    let guard = Server::guard(dir, &[]);
     guard.await_ready();
     table::line("resident, idle after the start", guard.resident_mib("VmRSS"), "MiB", 12.0);
     let body = review(LARGE, Edit::Label);
-    let mut crowd = Clients::connect(CROWD, guard.address, dir, &body, "\"allowed\":true");
+    let mut crowd = Clients::connect(CROWD, (guard.address, PATH), dir, &body, ALLOWED);
     crowd.ask_for(CROWD_TIME);
     let most = format!("resident, at most while {CROWD} clients send 1 MB");
     table::line(&most, guard.resident_mib("VmHWM"), "MiB", 64.0);

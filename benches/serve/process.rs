@@ -1,10 +1,11 @@
 //! The servers as child processes, gone with the value that stands for them, and what the system says of them.
 
 use std::{
+    ffi::OsStr,
     fs,
     io::{BufRead as _, BufReader},
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::mpsc,
     thread,
@@ -37,10 +38,11 @@ fn guard(dir: &Path) -> Command {
 }
 
 impl Server {
-    /// The guard, with the certificates it finds in the folder.
-    pub(crate) fn guard(dir: &Path) -> Self {
+    /// The guard, with the certificates it finds in the folder, and with these policies or the default.
+    pub(crate) fn guard(dir: &Path, policies: &[PathBuf]) -> Self {
         let mut command = guard(dir);
         command.args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--shutdown-delay", "0s"]);
+        command.args(policies.iter().flat_map(|policy| [OsStr::new("--policy"), policy.as_os_str()]));
         Self::start(command)
     }
 

@@ -1,74 +1,42 @@
-//! The format of a suite, and the documents of a file.
+//! The documents of a file, and the suites among them.
 
 use std::{borrow::Cow, path::Path};
 
-use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::{Map, Value};
-use serde_saphyr::Spanned;
-
 use super::{
+    format::{API_VERSION, KIND, SuiteFile},
     problem::Problem,
-    words::{Expectation, Operation},
 };
 use crate::{
     documents::{self, DocumentError},
     policy::Policy,
-    yaml::closest,
+    yaml::{Format, Node, Reader, closest},
 };
-
-const API_VERSION: &str = "pytorchjob-guard/v1";
-const KIND: &str = "PolicyTest";
-
-/// A suite as it is written.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct SuiteFile {
-    api_version: Spanned<String>,
-    kind: Spanned<String>,
-    pub(super) policy: Spanned<String>,
-    pub(super) base: Option<Spanned<Value>>,
-    pub(super) cases: Spanned<Vec<Spanned<CaseFile>>>,
-}
-
-/// A case as it is written.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct CaseFile {
-    pub(super) name: Spanned<String>,
-    pub(super) base_patch: Option<Spanned<Map<String, Value>>>,
-    pub(super) patch: Option<Spanned<Map<String, Value>>>,
-    pub(super) json_patch: Option<Spanned<Vec<Spanned<Value>>>>,
-    pub(super) object: Option<Spanned<Value>>,
-    pub(super) review: Option<Spanned<Value>>,
-    pub(super) user: Option<Spanned<String>>,
-    pub(super) groups: Option<Spanned<Vec<String>>>,
-    pub(super) subresource: Option<Spanned<String>>,
-    pub(super) operation: Option<Spanned<Operation>>,
-    pub(super) expect: Expectation,
-    pub(super) fields: Option<Spanned<Vec<Spanned<String>>>>,
-}
 
 /// The group of all our kinds.
 const GROUP: &str = "pytorchjob-guard/";
 
-/// The fields that tell a suite from other documents.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Head {
-    api_version: Option<Value>,
-    kind: Option<Value>,
+/// The fields that tell a suite from other documents; empty where another value than a string stands there.
+struct Head<'n> {
+    api_version: Option<&'n str>,
+    kind: Option<&'n str>,
 }
 
-impl Head {
+impl<'n> Head<'n> {
+    /// None if the document is no map.
+    fn of(node: &'n Node) -> Option<Self> {
+        let text = |key| node.member(key).filter(|node| !node.is_nothing()).map(|node| node.text().unwrap_or_default());
+        node.is_map().then(|| Self { api_version: text("apiVersion"), kind: text("kind") })
+    }
+
     /// True if the document is meant as a suite of ours.
     fn is_ours(&self) -> bool {
-        let text = |value: &Option<Value>| value.as_ref().map(|value| value.as_str().unwrap_or_default().to_owned());
-        let (api_version, kind) = (text(&self.api_version), text(&self.kind));
-        let is_of_group = api_version.as_ref().is_none_or(|api_version| api_version.starts_with(GROUP));
-        match kind.as_deref() {
-            Some(KIND) => is_of_group || api_version.is_some_and(|version| closest(&version, &[API_VERSION]).is_some()),
+        let is_of_group = self.api_version.is_none_or(|api_version| api_version.starts_with(GROUP));
+        match self.kind {
+            Some(KIND) => {
+                is_of_group || self.api_version.is_some_and(|version| closest(version, &[API_VERSION]).is_some())
+            }
             // A slip in the kind must not take all cases out of a run.
-            kind => api_version.is_some() && is_of_group && kind != Some(Policy::KIND),
+            kind => self.api_version.is_some() && is_of_group && kind != Some(Policy::KIND),
         }
     }
 }
@@ -80,7 +48,7 @@ impl Head {
 pub(super) fn read<S>(
     path: &Path,
     named: bool,
-    load: impl Fn(&Path, String, SuiteFile) -> Result<S, Vec<Problem>>,
+    load: impl Fn(&Path, String, SuiteFile, Vec<Problem>) -> Result<S, Vec<Problem>>,
 ) -> (Vec<S>, Vec<Problem>) {
     let of_file = |error: &DocumentError| Problem::of_file(&path.display().to_string(), error);
     let (file, bytes) = match documents::bytes(path) {
@@ -102,51 +70,46 @@ pub(super) fn read<S>(
     }
     for (at, chunk) in chunks.iter().enumerate() {
         let name = if chunks.len() == 1 { file.clone() } else { format!("{file}#{}", at + 1) };
-        match document(&file, chunk, named).map(|parsed| parsed.map(|parsed| load(path, name, parsed))) {
-            Ok(None) => {}
-            Ok(Some(Ok(suite))) => suites.push(suite),
-            Ok(Some(Err(found))) => problems.extend(found),
-            Err(problem) => problems.push(problem),
+        let loaded = document(&file, chunk, named)
+            .and_then(|read| read.map(|(suite, problems)| load(path, name, suite, problems)).transpose());
+        match loaded {
+            Ok(suite) => suites.extend(suite),
+            Err(found) => problems.extend(found),
         }
     }
     (suites, problems)
 }
 
-/// The suite in a document; none where it is of another kind and may be.
-fn document(file: &str, text: &str, named: bool) -> Result<Option<SuiteFile>, Problem> {
+/// The suite in a document, and what is wrong with its format; none where it is of another kind and may be.
+fn document(file: &str, text: &str, named: bool) -> Result<Option<(SuiteFile, Vec<Problem>)>, Vec<Problem>> {
     if !named && !mentions_kind(text.as_bytes()) {
         return Ok(None);
     }
-    let error = match yaml::<SuiteFile>(text) {
-        Ok(suite) if suite.kind.value == KIND && suite.api_version.value == API_VERSION => return Ok(Some(suite)),
-        Ok(suite) if suite.kind.value != KIND => {
-            Problem::at(file, suite.kind.referenced, format!("kind: write {KIND}"))
-        }
-        Ok(suite) => Problem::at(file, suite.api_version.referenced, format!("apiVersion: write {API_VERSION}")),
-        Err(error) => Problem::yaml(file, &error),
+    // It may be no YAML: a template, or a suite with a mistake.
+    let may_be_another = || !named && !is_meant_as_suite(text);
+    let node = match Node::read(text, Format::Suite) {
+        Ok(node) => node,
+        Err(_) if may_be_another() => return Ok(None),
+        Err(diagnostic) => return Err(vec![Problem::read(file, diagnostic)]),
     };
-    match yaml::<Head>(text) {
-        Ok(head) if head.is_ours() => Err(error),
-        Ok(_) if !named => Ok(None),
-        Ok(Head { kind: Some(Value::String(kind)), .. }) if kind != KIND => {
-            let message = format!("kind: {kind} is no suite; write {KIND}");
-            Err(Problem { message, ..error })
+    match Head::of(&node) {
+        Some(head) if head.is_ours() => {}
+        None if !may_be_another() => {}
+        None => return Ok(None),
+        Some(_) if !named => return Ok(None),
+        Some(Head { kind: Some(kind), .. }) if kind != KIND && !kind.is_empty() => {
+            let position = node.member("kind").map_or(node.position, |kind| kind.position);
+            return Err(vec![Problem::at(file, position, format!("kind: {kind} is no suite; write {KIND}"))]);
         }
-        // It is no YAML: a template, or a suite with a mistake.
-        Err(_) if !named && !is_meant_as_suite(text) => Ok(None),
-        Ok(_) | Err(_) => Err(error),
+        Some(_) => {}
     }
-}
-
-/// YAML as kubectl reads it, see [`documents`].
-fn yaml<T: DeserializeOwned>(text: &str) -> Result<T, serde_saphyr::Error> {
-    // Ten thousand cases are more than what the default allows, and so is one user whom all of them name by an anchor. What
-    // aliases may grow to has a limit of its own.
-    let budget = serde_saphyr::budget! {
-        max_nodes: 8_000_000, max_events: 16_000_000, max_aliases: 1_000_000, enforce_alias_anchor_ratio: false,
-    };
-    let options = serde_saphyr::options! { legacy_octal_numbers: true, with_snippet: false, budget: budget };
-    serde_saphyr::from_str_with_options(text, options)
+    let mut reader = Reader::lenient(text);
+    let suite = SuiteFile::from_node(&mut reader, &node);
+    let problems: Vec<_> = reader.into_diagnostics().into_iter().map(|found| Problem::read(file, found)).collect();
+    match suite {
+        Some(suite) => Ok(Some((suite, problems))),
+        None => Err(problems),
+    }
 }
 
 /// True if the bytes speak of a kind of ours, in UTF-16 too, which is then told to be no UTF-8.

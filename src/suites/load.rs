@@ -8,19 +8,18 @@ use std::{
 
 use json_patch::PatchOperation;
 use serde_json::{Value, value::to_raw_value};
-use serde_saphyr::{Location, Spanned};
 
 use super::{
     case::{Base, Case, CaseError, Edit},
-    file::{CaseFile, SuiteFile},
-    problem::{Problem, place},
+    format::{CaseFile, SuiteFile},
+    problem::Problem,
     words::Operation,
 };
 use crate::{
     documents::Document,
     field::{Pattern, PatternToken},
-    policy::Policy,
-    policy::source::Source,
+    policy::{Policy, source::Source},
+    yaml::{Position, Positioned},
 };
 
 /// A suite that can be run.
@@ -40,23 +39,25 @@ pub struct Suite {
 }
 
 impl Suite {
-    /// Checks what the types of the format do not say, and reads the files that the suite names.
-    pub(super) fn load(path: &Path, name: String, parsed: SuiteFile) -> Result<Self, Vec<Problem>> {
-        let mut loader = Loader { path, file: path.display().to_string(), problems: Vec::new() };
-        let policy = loader.policy(&parsed.policy);
-        let has_base = parsed.base.is_some();
-        let base = parsed.base.and_then(|base| loader.base(&base));
-        if parsed.cases.value.is_empty() {
-            loader.wrong(parsed.cases.referenced, "cases: write at least one");
-        }
+    /// Checks what the format does not say, and reads the files that the suite names. These problems were found before.
+    pub(super) fn load(
+        path: &Path,
+        name: String,
+        suite: SuiteFile,
+        problems: Vec<Problem>,
+    ) -> Result<Self, Vec<Problem>> {
+        let mut loader = Loader { path, file: path.display().to_string(), problems };
+        let policy = suite.policy.and_then(|policy| loader.policy(&policy));
+        let has_base = suite.has_base;
+        let base = suite.base.and_then(|base| loader.base(&base));
         let mut names = HashMap::new();
-        let mut cases = Vec::with_capacity(parsed.cases.value.len());
-        for Spanned { value: written, referenced, .. } in parsed.cases.value {
+        let mut cases = Vec::with_capacity(suite.cases.len());
+        for Positioned { value: written, position } in suite.cases {
             loader.check_name(&written.name, &mut names);
             let operations = written.json_patch.as_ref().map(|patch| spans(&patch.value)).unwrap_or_default();
-            let Some(case) = loader.case(written, referenced) else { continue };
+            let Some(case) = loader.case(written, position) else { continue };
             if !has_base && !matches!(case.edit, Edit::Review(_)) {
-                loader.wrong(referenced, CaseError::NoBase.to_string());
+                loader.wrong(position, CaseError::NoBase.to_string());
             }
             if let (true, Some(base), Some(named)) = (case.can_fail(), &base, &policy)
                 && let Err(error) = case.review(Some(base), &named.policy)
@@ -65,7 +66,7 @@ impl Suite {
                     CaseError::JsonPatch { operation, .. } => operations.get(*operation).copied(),
                     _ => None,
                 };
-                loader.wrong(at.unwrap_or(referenced), error.to_string());
+                loader.wrong(at.unwrap_or(position), error.to_string());
             }
             cases.push(case);
         }
@@ -90,8 +91,8 @@ impl Suite {
     }
 }
 
-fn spans<T>(values: &[Spanned<T>]) -> Vec<Location> {
-    values.iter().map(|value| value.referenced).collect()
+fn spans<T>(values: &[Positioned<T>]) -> Vec<Position> {
+    values.iter().map(|value| value.position).collect()
 }
 
 /// A policy, what messages call it, and what tells it from others.
@@ -108,25 +109,25 @@ struct Loader<'p> {
 }
 
 impl Loader<'_> {
-    fn wrong(&mut self, at: Location, message: impl Into<String>) {
+    fn wrong(&mut self, at: Position, message: impl Into<String>) {
         self.problems.push(Problem::at(&self.file, at, message));
     }
 
     /// Takes what could be made; notes why it could not.
-    fn taken<T>(&mut self, at: Location, made: Result<T, String>) -> Option<T> {
+    fn taken<T>(&mut self, at: Position, made: Result<T, String>) -> Option<T> {
         made.map_err(|message| self.wrong(at, message)).ok()
     }
 
     /// The built-in policy of that name, else the one in a file beside the suite.
-    fn policy(&mut self, written: &Spanned<String>) -> Option<Named> {
+    fn policy(&mut self, written: &Positioned<String>) -> Option<Named> {
         let folder = self.path.parent().unwrap_or(Path::new(""));
         let loaded = Source::find_beside(folder, &written.value)
             .and_then(|source| Ok(Named { policy: source.policy()?, id: source.id(), name: source.name }))
             .map_err(|error| format!("policy: {error}"));
-        self.taken(written.referenced, loaded)
+        self.taken(written.position, loaded)
     }
 
-    fn base(&mut self, written: &Spanned<Value>) -> Option<Base> {
+    fn base(&mut self, written: &Positioned<Value>) -> Option<Base> {
         let document = self.document("base", written)?;
         let identity = document.identity().map_err(|error| match &document.name[..] {
             "base" => error.to_string(),
@@ -139,11 +140,11 @@ impl Loader<'_> {
                 .and_then(|value| Base::new(value, identity))
                 .map_err(|error| error.to_string())
         });
-        self.taken(written.referenced, base)
+        self.taken(written.position, base)
     }
 
     /// Reads the value of a key that takes an object, or the path of a file with one.
-    fn document(&mut self, key: &str, written: &Spanned<Value>) -> Option<Document> {
+    fn document(&mut self, key: &str, written: &Positioned<Value>) -> Option<Document> {
         let document = match &written.value {
             Value::String(file) if !file.is_empty() => {
                 let path = self.path.with_file_name(file);
@@ -156,28 +157,25 @@ impl Loader<'_> {
                 .map_err(|error| format!("{key}: {error}")),
             _ => Err(format!("{key}: write the object itself, or the path of a file with it")),
         };
-        self.taken(written.referenced, document)
+        self.taken(written.position, document)
     }
 
-    fn check_name(&mut self, name: &Spanned<String>, names: &mut HashMap<String, u64>) {
+    fn check_name(&mut self, name: &Positioned<String>, names: &mut HashMap<String, u64>) {
         // Reports have a line for each case.
         if name.value.trim().is_empty() || name.value.chars().any(char::is_control) {
-            self.wrong(name.referenced, "name: write a name, on one line");
-        } else if let Some(line) = names.insert(name.value.clone(), name.referenced.line()) {
-            self.wrong(name.referenced, format!("name: the case in line {line} has it too; rename one"));
+            self.wrong(name.position, "name: write a name, on one line");
+        } else if let Some(line) = names.insert(name.value.clone(), name.position.line) {
+            self.wrong(name.position, format!("name: the case in line {line} has it too; rename one"));
         }
     }
 
-    fn case(&mut self, written: CaseFile, at: Location) -> Option<Case> {
+    fn case(&mut self, written: CaseFile, at: Position) -> Option<Case> {
         let before = self.problems.len();
         self.check_keys(&written, at);
-        if let Some(Spanned { value, referenced, .. }) = &written.subresource
+        if let Some(Positioned { value, position }) = &written.subresource
             && !["", "scale", "status"].contains(&value.as_str())
         {
-            self.wrong(
-                *referenced,
-                format!("subresource: there is no {value}; write scale or status, or leave it out"),
-            );
+            self.wrong(*position, format!("subresource: there is no {value}; write scale or status, or leave it out"));
         }
         let operation = written.operation.as_ref().map(|operation| operation.value).unwrap_or_default();
         let fields = self.fields(&written, at);
@@ -187,11 +185,11 @@ impl Loader<'_> {
         }
         Some(Case {
             name: written.name.value,
-            at: place(at),
+            at: Some((at.line, at.column)),
             expected: written.expect,
             fields,
             edit: edit?,
-            base_patch: written.base_patch.map(|patch| Value::Object(patch.value)),
+            base_patch: written.base_patch.map(|patch| patch.value),
             operation,
             subresource: written.subresource.map(|subresource| subresource.value).unwrap_or_default(),
             user: written.user.map(|user| user.value).unwrap_or_default(),
@@ -200,12 +198,12 @@ impl Loader<'_> {
     }
 
     /// Checks that the keys of a case go together.
-    fn check_keys(&mut self, written: &CaseFile, at: Location) {
+    fn check_keys(&mut self, written: &CaseFile, at: Position) {
         let edits: Vec<_> = [
-            ("patch", written.patch.as_ref().map(|patch| patch.referenced)),
-            ("jsonPatch", written.json_patch.as_ref().map(|patch| patch.referenced)),
-            ("object", written.object.as_ref().map(|object| object.referenced)),
-            ("review", written.review.as_ref().map(|review| review.referenced)),
+            ("patch", written.patch.as_ref().map(|patch| patch.position)),
+            ("jsonPatch", written.json_patch.as_ref().map(|patch| patch.position)),
+            ("object", written.object.as_ref().map(|object| object.position)),
+            ("review", written.review.as_ref().map(|review| review.position)),
         ]
         .into_iter()
         .filter_map(|(key, at)| at.map(|at| (key, at)))
@@ -225,11 +223,11 @@ impl Loader<'_> {
 
     fn check_keys_of_review(&mut self, written: &CaseFile) {
         let said = [
-            ("basePatch", written.base_patch.as_ref().map(|patch| patch.referenced)),
-            ("user", written.user.as_ref().map(|user| user.referenced)),
-            ("groups", written.groups.as_ref().map(|groups| groups.referenced)),
-            ("subresource", written.subresource.as_ref().map(|subresource| subresource.referenced)),
-            ("operation", written.operation.as_ref().map(|operation| operation.referenced)),
+            ("basePatch", written.base_patch.as_ref().map(|patch| patch.position)),
+            ("user", written.user.as_ref().map(|user| user.position)),
+            ("groups", written.groups.as_ref().map(|groups| groups.position)),
+            ("subresource", written.subresource.as_ref().map(|subresource| subresource.position)),
+            ("operation", written.operation.as_ref().map(|operation| operation.position)),
         ];
         for (key, at) in said {
             if let Some(at) = at {
@@ -239,12 +237,12 @@ impl Loader<'_> {
     }
 
     /// The fields that are expected, sorted.
-    fn fields(&mut self, written: &CaseFile, at: Location) -> Vec<String> {
+    fn fields(&mut self, written: &CaseFile, at: Position) -> Vec<String> {
         let expect = written.expect.name();
         let fields = match (&written.fields, written.expect.has_fields()) {
             (Some(fields), true) if !fields.value.is_empty() => fields,
             (Some(fields), true) => {
-                self.wrong(fields.referenced, format!("fields: name at least one that is {expect}"));
+                self.wrong(fields.position, format!("fields: name at least one that is {expect}"));
                 return Vec::new();
             }
             (None, true) => {
@@ -252,20 +250,20 @@ impl Loader<'_> {
                 return Vec::new();
             }
             (Some(fields), false) => {
-                self.wrong(fields.referenced, format!("fields: {expect} has none; take them away"));
+                self.wrong(fields.position, format!("fields: {expect} has none; take them away"));
                 return Vec::new();
             }
             (None, false) => return Vec::new(),
         };
         let mut sorted: Vec<String> = Vec::with_capacity(fields.value.len());
-        for Spanned { value: field, referenced, .. } in &fields.value {
+        for Positioned { value: field, position } in &fields.value {
             match Pattern::parse(field) {
-                Err(error) => self.wrong(*referenced, format!("fields: \"{field}\" is no field path: {error}")),
+                Err(error) => self.wrong(*position, format!("fields: \"{field}\" is no field path: {error}")),
                 Ok(path) if path.tokens().contains(&PatternToken::Any) => {
-                    self.wrong(*referenced, "fields: a case names each field itself; write it in place of *");
+                    self.wrong(*position, "fields: a case names each field itself; write it in place of *");
                 }
                 Ok(_) if sorted.contains(field) => {
-                    self.wrong(*referenced, format!("fields: {field} is named twice; take one away"));
+                    self.wrong(*position, format!("fields: {field} is named twice; take one away"));
                 }
                 Ok(_) => sorted.push(field.clone()),
             }
@@ -276,7 +274,7 @@ impl Loader<'_> {
 
     fn edit(&mut self, written: &CaseFile, operation: Operation) -> Option<Edit> {
         if let Some(patch) = &written.patch {
-            return Some(Edit::Patch(Value::Object(patch.value.clone())));
+            return Some(Edit::Patch(patch.value.clone()));
         }
         if let Some(patch) = &written.json_patch {
             return self.operations(&patch.value).map(Edit::JsonPatch);
@@ -284,7 +282,7 @@ impl Loader<'_> {
         if let Some(written) = &written.object {
             let document = self.document("object", written)?;
             let object = serde_json::from_str(document.json.get()).map_err(|error| format!("object: {error}"));
-            return self.taken(written.referenced, object).map(Edit::Object);
+            return self.taken(written.position, object).map(Edit::Object);
         }
         if let Some(written) = &written.review {
             return self.document("review", written).map(|document| Edit::Review(document.json.get().to_owned()));
@@ -292,14 +290,14 @@ impl Loader<'_> {
         (operation == Operation::Delete).then_some(Edit::Delete)
     }
 
-    fn operations(&mut self, written: &[Spanned<Value>]) -> Option<Vec<PatchOperation>> {
+    fn operations(&mut self, written: &[Positioned<Value>]) -> Option<Vec<PatchOperation>> {
         let mut operations = Vec::with_capacity(written.len());
-        for Spanned { value, referenced, .. } in written {
+        for Positioned { value, position } in written {
             // What serde says would repeat what stands there.
             let operation = serde_json::from_value(value.clone()).map_err(|_| {
                 "jsonPatch: this is no operation of RFC 6902; write {op: replace, path: /spec/…, value: …}".to_owned()
             });
-            operations.push(self.taken(*referenced, operation)?);
+            operations.push(self.taken(*position, operation)?);
         }
         Some(operations)
     }

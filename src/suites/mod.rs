@@ -1,7 +1,7 @@
 //! Tests of a policy, which a platform team keeps beside it and runs in its CI: `pytorchjob-guard test`.
 //!
 //! ```text
-//! paths ──find──▶ files ──file──▶ PolicyTest ──load──▶ Suite ──case──▶ review ──admission──▶ verdict ──report──▶ text,
+//! paths ──find──▶ files ──file──▶ SuiteFile  ──load──▶ Suite ──case──▶ review ──admission──▶ verdict ──report──▶ text,
 //!                   │                 │                 │                                       │               JSON, …
 //!                   └───── problem ◀──┴─────────────────┘                                    coverage
 //! ```
@@ -13,6 +13,7 @@ mod case;
 mod coverage;
 mod file;
 mod find;
+mod format;
 mod init;
 mod load;
 mod problem;

@@ -2,10 +2,8 @@
 
 use std::fmt;
 
-use serde_saphyr::Location;
-
 use super::report::visible;
-use crate::documents::told;
+use crate::yaml::{Diagnostic, Position};
 
 /// The reason why a suite, or a file it names, cannot be used. It holds no value of an object.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -37,21 +35,13 @@ impl Problem {
         Self { file: file.to_owned(), at: None, message }
     }
 
-    /// A problem at a place in the file.
-    pub(super) fn at(file: &str, at: Location, message: impl Into<String>) -> Self {
-        Self { file: file.to_owned(), at: place(at), message: message.into() }
+    /// A problem at a position in the file.
+    pub(super) fn at(file: &str, at: Position, message: impl Into<String>) -> Self {
+        Self { file: file.to_owned(), at: Some((at.line, at.column)), message: message.into() }
     }
 
-    /// The problem that the YAML reader reports.
-    pub(super) fn yaml(file: &str, error: &serde_saphyr::Error) -> Self {
-        let text = told(error);
-        let text = text.lines().next().unwrap_or_default();
-        let message = text.rsplit_once(" at line ").map_or(text, |(message, _)| message).to_owned();
-        Self { file: file.to_owned(), at: error.location().and_then(place), message }
+    /// A problem that the reader found.
+    pub(super) fn read(file: &str, diagnostic: Diagnostic) -> Self {
+        Self::at(file, diagnostic.position, diagnostic.message)
     }
-}
-
-/// Line and column, where they are known.
-pub(super) fn place(at: Location) -> Option<(u64, u64)> {
-    (at.line() > 0).then(|| (at.line(), at.column()))
 }

@@ -1,9 +1,9 @@
 //! The words of a suite: what is done to an object, and what becomes of it.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// The verdict that a case expects, or that the policy gives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Expectation {
     /// Nothing was changed that may not be, or the policy is not about the resource.
     Allowed,
@@ -18,6 +18,8 @@ pub enum Expectation {
 }
 
 impl Expectation {
+    pub(super) const ALL: [Self; 5] = [Self::Allowed, Self::Denied, Self::Warned, Self::Audited, Self::BadRequest];
+
     /// As suites write it.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -37,8 +39,7 @@ impl Expectation {
 }
 
 /// The operation on the object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Operation {
     Create,
     #[default]
@@ -48,6 +49,8 @@ pub(super) enum Operation {
 }
 
 impl Operation {
+    pub(super) const ALL: [Self; 4] = [Self::Create, Self::Update, Self::Delete, Self::Connect];
+
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Create => "CREATE",

@@ -6,6 +6,6 @@ mod tree;
 
 pub(crate) use self::{
     reader::{Map, Positioned, Reader, all, closest},
-    tree::Node,
+    tree::{Format, Node},
 };
 pub use diagnostic::{Diagnostic, Position, Severity};

@@ -1,7 +1,9 @@
-//! Reads maps, lists, strings and choices from a policy file's tree, and goes on after what is wrong, so that all of it
-//! is told at once.
+//! Reads maps, lists, strings, choices and JSON from the tree of a file, and goes on after an error, so that all errors are
+//! reported at once.
 
 use std::ops::RangeInclusive;
+
+use serde_json::Number;
 
 use super::{
     diagnostic::{Diagnostic, Position},
@@ -21,8 +23,10 @@ pub(crate) struct Positioned<T> {
 
 /// Gathers what is wrong. What it cannot read is none, so what is missing from a list or map may only not be readable.
 #[derive(Debug, Default)]
-pub(crate) struct Reader {
+pub(crate) struct Reader<'t> {
     diagnostics: Vec<Diagnostic>,
+    /// The text in which numbers and booleans may stand for strings.
+    plain: Option<&'t str>,
 }
 
 /// A map with its known keys.
@@ -49,7 +53,14 @@ impl<'n> Map<'n> {
     }
 }
 
-impl Reader {
+impl<'t> Reader<'t> {
+    /// A reader that takes a number or a boolean of this text for a string, as it is written, where it wants one.
+    pub(crate) fn lenient(text: &'t str) -> Self {
+        Self { diagnostics: Vec::new(), plain: Some(text) }
+    }
+}
+
+impl Reader<'_> {
     pub(crate) fn wrong(&mut self, position: Position, message: impl Into<String>) {
         self.diagnostics.push(Diagnostic::error(position, message));
     }
@@ -98,11 +109,14 @@ impl Reader {
     /// An integer within a range.
     pub(crate) fn integer(&mut self, node: &Node, path: &str, range: RangeInclusive<i64>) -> Option<Positioned<i64>> {
         let wanted = format!("an integer from {} to {}", range.start(), range.end());
-        match node.value {
-            Value::Number(Some(value)) if range.contains(&value) => {
-                return Some(Positioned { value, position: node.position });
+        match &node.value {
+            Value::Number(number) => {
+                let value = number.as_ref().and_then(Number::as_i64).filter(|value| range.contains(value));
+                if let Some(value) = value {
+                    return Some(Positioned { value, position: node.position });
+                }
+                self.wrong(node.position, format!("{path}: write {wanted}"));
             }
-            Value::Number(_) => self.wrong(node.position, format!("{path}: write {wanted}")),
             _ => self.mismatch(node, path, &wanted),
         }
         None
@@ -121,7 +135,10 @@ impl Reader {
     pub(crate) fn text(&mut self, node: &Node, path: &str) -> Option<Positioned<String>> {
         match &node.value {
             Value::Text(text) => return Some(Positioned { value: text.clone(), position: node.position }),
-            Value::Bool | Value::Number(_) => self.mismatch(node, path, "a string: put it in quotes"),
+            Value::Bool(_) | Value::Number(_) if let Some(text) = self.plain.and_then(|text| node.as_written(text)) => {
+                return Some(Positioned { value: text.to_owned(), position: node.position });
+            }
+            Value::Bool(_) | Value::Number(_) => self.mismatch(node, path, "a string: put it in quotes"),
             _ => self.mismatch(node, path, "a string"),
         }
         None
@@ -168,6 +185,43 @@ impl Reader {
         };
         let value = nodes.iter().enumerate().filter_map(|(index, node)| element(self, node, index)).collect();
         Some(Positioned { value, position: node.position })
+    }
+
+    /// Any value, as JSON.
+    pub(crate) fn json(&mut self, node: &Node, path: &str) -> Option<Positioned<serde_json::Value>> {
+        let value = match &node.value {
+            Value::Nothing => serde_json::Value::Null,
+            Value::Bool(value) => (*value).into(),
+            Value::Number(Some(number)) => number.clone().into(),
+            Value::Number(None) => {
+                self.wrong(node.position, format!("{path}: JSON readers do not hold this number"));
+                return None;
+            }
+            Value::Text(text) => text.as_str().into(),
+            Value::List(nodes) => {
+                let list: Option<Vec<_>> = nodes.iter().map(|node| Some(self.json(node, path)?.value)).collect();
+                list?.into()
+            }
+            Value::Map(members) => {
+                let mut map = serde_json::Map::with_capacity(members.len());
+                for Member { key, position, node } in members {
+                    if map.insert(key.clone(), self.json(node, path)?.value).is_some() {
+                        self.wrong(*position, format!("{path}: {key} is written twice; take one away"));
+                    }
+                }
+                map.into()
+            }
+        };
+        Some(Positioned { value, position: node.position })
+    }
+
+    /// A map of any keys, as JSON.
+    pub(crate) fn json_map(&mut self, node: &Node, path: &str, what: &str) -> Option<Positioned<serde_json::Value>> {
+        if matches!(node.value, Value::Map(_)) {
+            return self.json(node, path);
+        }
+        self.mismatch(node, path, what);
+        None
     }
 
     /// One of several words.

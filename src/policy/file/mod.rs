@@ -13,7 +13,7 @@ pub(super) use self::{
     resources::lint as lint_resource,
 };
 use super::{Digest, Policy, PolicyError};
-use crate::yaml::{Node, Reader};
+use crate::yaml::{Format, Node, Reader};
 
 impl Policy {
     /// Reads a policy, YAML or JSON.
@@ -24,7 +24,7 @@ impl Policy {
 
 /// Reads a policy file that can be used.
 pub(super) fn read(text: &str) -> Result<PolicyFile, PolicyError> {
-    let node = Node::read(text).map_err(|diagnostic| PolicyError::new(vec![diagnostic]))?;
+    let node = Node::read(text, Format::Policy).map_err(|diagnostic| PolicyError::new(vec![diagnostic]))?;
     let mut reader = Reader::default();
     let file = PolicyFile::from_node(&mut reader, &node);
     let mut diagnostics = reader.into_diagnostics();

@@ -1,5 +1,7 @@
 //! Bad suites: exit code 2, and a message that names the file, the line and the column. Good ones run all the same.
 
+use std::fs;
+
 use insta::assert_snapshot;
 
 use super::{Folder, HEAD, suite};
@@ -23,28 +25,31 @@ fn keys() {
     for (cases, message) in [
         (
             "  - {name: a, patch: {}, expect: Allowed, fieldss: []}\n",
-            "line 6, column 43: unknown field `fieldss`, expected one of name, basePatch, patch, jsonPatch, object, review, user, groups, subresource, operation, expect, fields",
+            "line 6, column 43: there is no key fieldss (did you mean fields?); the keys are name, basePatch, patch, jsonPatch, object, review, user, groups, subresource, operation, expect and fields",
         ),
-        ("  - {name: a, patch: {}}\n", "line 6, column 15: missing field `expect`"),
+        ("  - {name: a, patch: {}}\n", "line 6, column 5: expect is missing; write expect: Allowed"),
         (
             "  - {name: a, patch: {}, expect: Forbidden}\n",
-            "line 6, column 34: unknown variant `Forbidden`, expected one of Allowed, Denied, Warned, Audited, BadRequest",
+            "line 6, column 34: expect: there is no Forbidden; write Allowed, Denied, Warned, Audited or BadRequest",
         ),
-        ("  - {name: a, patch: [], expect: Allowed}\n", "line 6, column 22: expected mapping start"),
+        (
+            "  - {name: a, patch: [], expect: Allowed}\n",
+            "line 6, column 22: patch: a list stands here; write the part of the object that changes, like {spec: {suspend: true}}",
+        ),
         (
             "  - {name: a, patch: {}, operation: PATCH, expect: Allowed}\n",
-            "line 6, column 37: unknown variant `PATCH`, expected one of CREATE, UPDATE, DELETE, CONNECT",
+            "line 6, column 37: operation: there is no PATCH; write CREATE, UPDATE, DELETE or CONNECT",
         ),
         (
             "  - {name: a, patch: {}, patch: {}, expect: Allowed}\n",
-            "line 6, column 26: duplicate mapping key `patch` is not allowed here",
+            "line 6, column 26: patch is written twice; take one away",
         ),
-        ("  []\n", "line 6, column 3: cases: write at least one"),
+        ("  []\n", "line 6, column 3: cases: the list is empty; write at least one"),
     ] {
         rejects(&says(cases), message);
     }
     for (from, to, message) in [
-        ("policy: cci\n", "", "line 4, column 1: missing field `policy`"),
+        ("policy: cci\n", "", "line 1, column 1: policy is missing; write policy: cci"),
         ("/v1", "/v2", "line 1, column 13: apiVersion: write pytorchjob-guard/v1"),
         ("PolicyTest", "PolicyTests", "line 2, column 7: kind: write PolicyTest"),
         ("base: job.yaml\n", "", "line 5, column 5: base is missing: only a case with a review does without"),
@@ -58,6 +63,41 @@ fn keys() {
         let text = format!("{HEAD}  - {{name: a, patch: {{}}, expect: Allowed}}\n").replace(from, to);
         rejects(&Folder::new().with("suite.yaml", text).test(&["suite.yaml"]), message);
     }
+}
+
+#[test]
+fn every_mistake_of_the_format_at_once() {
+    let folder = suite(
+        "
+  - {name: a, patch: {}, patch: {}, expect: Forbidden, user: [jane], fieldss: []}
+  - {patch: {spec: {a: 1, a: 2}}, expect: Allowed, operation: patch}
+  - a word
+  - {name: b, object: {}, groups: jane, fields: [{}], expect: Allowed}
+  - {name: a good one, patch: {}, expect: Allowed}
+  - {name: not alone, patch: {}, expect: Denied}
+",
+    );
+    let text = fs::read_to_string(folder.path().join("suite.yaml")).expect("the suite");
+    let text = text.replace("policy: cci", "policy: cic").replace("/v1", "/v2");
+    assert_snapshot!(folder.with("suite.yaml", text).test(&["suite.yaml"]), @r#"
+    exit code 2
+    --- output
+    0 passed, 0 failed, 1 bad file in T s
+    --- error output
+    error: suite.yaml: line 1, column 13: apiVersion: write pytorchjob-guard/v1
+    error: suite.yaml: line 3, column 9: policy: cic: it is none of the built-in policies (cci, training-operator, kueue), and as a file it cannot be read: No such file or directory (os error 2)
+    error: suite.yaml: line 7, column 26: patch is written twice; take one away
+    error: suite.yaml: line 7, column 45: expect: there is no Forbidden; write Allowed, Denied, Warned, Audited or BadRequest
+    error: suite.yaml: line 7, column 62: user: a list stands here; write a string
+    error: suite.yaml: line 7, column 70: there is no key fieldss (did you mean fields?); the keys are name, basePatch, patch, jsonPatch, object, review, user, groups, subresource, operation, expect and fields
+    error: suite.yaml: line 8, column 5: name is missing; write name: "a new image"
+    error: suite.yaml: line 8, column 27: patch: a is written twice; take one away
+    error: suite.yaml: line 8, column 63: operation: there is no patch; write CREATE, UPDATE, DELETE or CONNECT
+    error: suite.yaml: line 9, column 5: a string stands here; write a map with the keys name, basePatch, patch, jsonPatch, object, review, user, groups, subresource, operation, expect and fields
+    error: suite.yaml: line 10, column 35: groups: a string stands here; write a list of groups
+    error: suite.yaml: line 10, column 50: fields: a map stands here; write a string
+    error: suite.yaml: line 12, column 5: fields is missing: name each field that is Denied
+    "#);
 }
 
 #[test]
@@ -187,7 +227,7 @@ fn files_that_a_suite_names() {
         ("d.yaml", HEAD.replace("job.yaml", "policy.yaml")),
     ] {
         let text = format!("{head}  - {{name: a, patch: {{}}, expect: Allowed}}\n");
-        std::fs::write(folder.path().join(name), text).expect("a file");
+        fs::write(folder.path().join(name), text).expect("a file");
     }
     let object = format!(
         "{HEAD}  - {{name: a, object: nix.json, expect: Allowed}}\n  - {{name: b, review: nix.json, expect: Allowed}}\n"
@@ -238,7 +278,7 @@ fn good_suites_run_beside_bad_ones() {
     3 passed, 0 failed, 2 bad files in T s
     --- error output
     error: 1-broken.yaml: line 2, column 9: mapping values are not allowed in this context
-    error: 3-several.yaml: line 13, column 15: unknown field `ptach`, expected one of name, basePatch, patch, jsonPatch, object, review, user, groups, subresource, operation, expect, fields
+    error: 3-several.yaml: line 13, column 15: there is no key ptach (did you mean patch?); the keys are name, basePatch, patch, jsonPatch, object, review, user, groups, subresource, operation, expect and fields
     ");
     assert_snapshot!(folder.test(&[".", "--list"]), @"
     exit code 2
@@ -248,7 +288,7 @@ fn good_suites_run_beside_bad_ones() {
     3-several.yaml#3 :: a
     --- error output
     error: 1-broken.yaml: line 2, column 9: mapping values are not allowed in this context
-    error: 3-several.yaml: line 13, column 15: unknown field `ptach`, expected one of name, basePatch, patch, jsonPatch, object, review, user, groups, subresource, operation, expect, fields
+    error: 3-several.yaml: line 13, column 15: there is no key ptach (did you mean patch?); the keys are name, basePatch, patch, jsonPatch, object, review, user, groups, subresource, operation, expect and fields
     ");
 }
 

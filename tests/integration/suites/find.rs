@@ -69,10 +69,14 @@ fn a_file_that_is_named_must_be_a_suite() {
     --- output
     0 passed, 0 failed, 5 bad files in T s
     --- error output
-    error: job.yaml: line 3, column 1: kind: PyTorchJob is no suite; write PolicyTest
+    error: job.yaml: line 2, column 7: kind: PyTorchJob is no suite; write PolicyTest
     error: empty.yaml: holds no PolicyTest
-    error: no.yaml: line 1, column 1: unknown field `a`, expected one of apiVersion, kind, policy, base, cases
-    error: broken.yaml: line 1, column 1: unknown field `a`, expected one of apiVersion, kind, policy, base, cases
+    error: no.yaml: line 1, column 1: there is no key a; the keys are apiVersion, kind, policy, base and cases
+    error: no.yaml: line 1, column 1: apiVersion is missing; write apiVersion: pytorchjob-guard/v1
+    error: no.yaml: line 1, column 1: kind is missing; write kind: PolicyTest
+    error: no.yaml: line 1, column 1: policy is missing; write policy: cci
+    error: no.yaml: line 1, column 1: cases is missing; write cases: [{name: …, patch: …, expect: Allowed}]
+    error: broken.yaml: line 1, column 4: unclosed bracket '['
     error: missing.yaml: No such file or directory (os error 2)
     ");
 }

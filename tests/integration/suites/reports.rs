@@ -96,14 +96,21 @@ fn json() {
       "errors": [
         {
           "file": "bad.yaml",
-          "line": 2,
+          "line": 1,
           "column": 1,
-          "message": "missing field `apiVersion`"
+          "message": "apiVersion is missing; write apiVersion: pytorchjob-guard/v1"
+        },
+        {
+          "file": "bad.yaml",
+          "line": 1,
+          "column": 1,
+          "message": "cases is missing; write cases: [{name: …, patch: …, expect: Allowed}]"
         }
       ]
     }
     --- error output
-    error: bad.yaml: line 2, column 1: missing field `apiVersion`
+    error: bad.yaml: line 1, column 1: apiVersion is missing; write apiVersion: pytorchjob-guard/v1
+    error: bad.yaml: line 1, column 1: cases is missing; write cases: [{name: …, patch: …, expect: Allowed}]
     "#);
 }
 
@@ -113,7 +120,7 @@ fn junit() {
     exit code 2
     --- output
     <?xml version="1.0" encoding="UTF-8"?>
-    <testsuites name="pytorchjob-guard" tests="4" failures="1" errors="1" skipped="0" time="T">
+    <testsuites name="pytorchjob-guard" tests="5" failures="1" errors="2" skipped="0" time="T">
       <testsuite name="odd #1 \ &lt;&amp;&gt;.yaml" tests="1" failures="0" errors="0" skipped="0">
         <testcase name="a # \ &lt;b&gt; &amp; &quot;c&quot;" classname="odd #1 \ &lt;&amp;&gt;.yaml" file="odd #1 \ &lt;&amp;&gt;.yaml" line="6"/>
       </testsuite>
@@ -125,14 +132,18 @@ fn junit() {
     </failure>
         </testcase>
       </testsuite>
-      <testsuite name="bad.yaml" tests="1" failures="0" errors="1" skipped="0">
-        <testcase name="bad.yaml: line 2, column 1: missing field `apiVersion`" classname="bad.yaml" file="bad.yaml" line="2">
-          <error type="BadSuite" message="missing field `apiVersion`"/>
+      <testsuite name="bad.yaml" tests="2" failures="0" errors="2" skipped="0">
+        <testcase name="bad.yaml: line 1, column 1: apiVersion is missing; write apiVersion: pytorchjob-guard/v1" classname="bad.yaml" file="bad.yaml" line="1">
+          <error type="BadSuite" message="apiVersion is missing; write apiVersion: pytorchjob-guard/v1"/>
+        </testcase>
+        <testcase name="bad.yaml: line 1, column 1: cases is missing; write cases: [{name: …, patch: …, expect: Allowed}]" classname="bad.yaml" file="bad.yaml" line="1">
+          <error type="BadSuite" message="cases is missing; write cases: [{name: …, patch: …, expect: Allowed}]"/>
         </testcase>
       </testsuite>
     </testsuites>
     --- error output
-    error: bad.yaml: line 2, column 1: missing field `apiVersion`
+    error: bad.yaml: line 1, column 1: apiVersion is missing; write apiVersion: pytorchjob-guard/v1
+    error: bad.yaml: line 1, column 1: cases is missing; write cases: [{name: …, patch: …, expect: Allowed}]
     "#);
 }
 
@@ -142,7 +153,7 @@ fn tap() {
     exit code 2
     --- output
     TAP version 14
-    1..4
+    1..5
     ok 1 - odd \#1 \\ <&>.yaml :: a \# \\ <b> & "c"
     ok 2 - suite.yaml :: a label may change
     not ok 3 - suite.yaml :: replicas may not
@@ -151,9 +162,11 @@ fn tap() {
       actual: {"fields":["spec.backoffLimit","spec.pytorchReplicaSpecs.Worker.replicas"],"outcome":"Denied"}
       line: 10
       ...
-    not ok 4 - bad.yaml: line 2, column 1: missing field `apiVersion`
+    not ok 4 - bad.yaml: line 1, column 1: apiVersion is missing; write apiVersion: pytorchjob-guard/v1
+    not ok 5 - bad.yaml: line 1, column 1: cases is missing; write cases: [{name: …, patch: …, expect: Allowed}]
     --- error output
-    error: bad.yaml: line 2, column 1: missing field `apiVersion`
+    error: bad.yaml: line 1, column 1: apiVersion is missing; write apiVersion: pytorchjob-guard/v1
+    error: bad.yaml: line 1, column 1: cases is missing; write cases: [{name: …, patch: …, expect: Allowed}]
     "#);
 }
 

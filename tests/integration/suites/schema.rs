@@ -167,8 +167,9 @@ fn knows_the_keys_of_the_reader_and_describes_each() {
     // The reader names its keys when it meets another.
     let read = |suite: &Value| {
         let (_, said) = reads(suite);
-        let (_, keys) = said.split_once("expected one of ").unwrap_or_else(|| panic!("it names its keys: {said}"));
-        let mut keys: Vec<_> = keys.trim().split(", ").map(str::to_owned).collect();
+        let (_, keys) = said.split_once("the keys are ").unwrap_or_else(|| panic!("it names its keys: {said}"));
+        let keys = keys.lines().next().unwrap_or_default().replace(" and ", ", ");
+        let mut keys: Vec<_> = keys.split(", ").map(str::to_owned).collect();
         keys.sort();
         keys
     };

@@ -9,7 +9,7 @@ use pytorchjob_guard::{admission::answer, policy::Policy};
 use serde::de::IgnoredAny;
 use support::reviews::hostile;
 
-/// What one of two objects of an API server's 3 MiB takes together with the other.
+/// The size of one of two objects that fill an API server's 3 MiB together.
 const BYTES: usize = 6 << 20;
 const ROUNDS: usize = 5;
 

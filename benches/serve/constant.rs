@@ -20,7 +20,7 @@ use rustls::{
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-/// What this executable is called with to be this server; the folder of the certificates follows.
+/// The argument that makes this executable this server; the folder of the certificates follows.
 pub(crate) const ARGUMENT: &str = "constant-server";
 
 /// As `serve` has it.

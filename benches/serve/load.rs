@@ -23,7 +23,7 @@ struct Client {
     stream: StreamOwned<ClientConnection, TcpStream>,
     request: Arc<[u8]>,
     answer: &'static str,
-    /// What was read of a response so far.
+    /// The bytes of a response so far.
     response: Vec<u8>,
 }
 

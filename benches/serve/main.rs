@@ -29,7 +29,7 @@ const TURN: Duration = Duration::from_millis(160);
 /// Connections that each send one request after the other.
 const CLIENTS: usize = 2;
 const STARTS: usize = 15;
-/// What the memory is measured under.
+/// The load under which the memory is measured.
 const CROWD: usize = 16;
 const CROWD_TIME: Duration = Duration::from_secs(4);
 
@@ -44,7 +44,7 @@ struct Case {
     name: &'static str,
     bytes: usize,
     edit: Edit,
-    /// What the answer must hold.
+    /// The verdict that the answer must hold.
     allowed: bool,
     /// The most CPU time, in times that of the constant server.
     aim: f64,

@@ -21,7 +21,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: SocketAddr,
-    /// Where the guard answers probes.
+    /// The address of the guard's probes.
     admin: Option<SocketAddr>,
 }
 

@@ -1,4 +1,4 @@
-//! What is printed: one line for each case, and one for each number that stands alone.
+//! The output: one line for each case, and one for each number that stands alone.
 
 use std::fmt;
 

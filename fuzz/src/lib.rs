@@ -1,4 +1,4 @@
-//! What the fuzz targets share.
+//! Shared by the fuzz targets.
 
 mod memory;
 
@@ -13,7 +13,7 @@ pub use self::memory::Counting;
 
 /// A decision may hold this many bytes for each byte of the body. The body itself is not among them.
 const PER_BYTE: usize = 11;
-/// What every decision may hold besides, most of it for the answer.
+/// The bytes that every decision may hold besides, most of them for the answer.
 const FIXED: usize = 64 << 10;
 
 /// An update of a job that changes something of everything.

@@ -16,7 +16,7 @@ static ALLOCATOR: Counting = Counting;
 
 static POLICY: LazyLock<Policy> = LazyLock::new(|| Policy::builtin("cci").expect("the default policy"));
 
-/// What is nested deeper than this the guard may refuse; `serde_json` passes over any nesting.
+/// The depth below which the guard may reject a nesting; `serde_json` passes over any nesting.
 const DEEP: usize = 64;
 
 fuzz_target!(|input: &[u8]| {

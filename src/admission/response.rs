@@ -75,7 +75,7 @@ impl Response {
     fn bytes(&self, version: Version, uid: &str) -> Vec<u8> {
         let mut body = Vec::with_capacity(if self.status.is_some() { 2048 } else { 256 });
         // Serializing strings, numbers and maps with string keys into memory does not fail; if it did, a broken body
-        // is an answer that the API server takes for none, and so refuses the update.
+        // is an answer that the API server takes for none, and so rejects the update.
         let _ = serde_json::to_writer(&mut body, &self.review(version, uid));
         body
     }

@@ -30,7 +30,7 @@ pub struct Violation {
 }
 
 impl Violation {
-    /// The kind of change, after a space: ` (added)`, ` (was 1, now 3)`. Empty where that cannot be told.
+    /// The kind of change, after a space: ` (added)`, ` (was 1, now 3)`. Empty where neither can be said.
     #[must_use]
     pub fn what(&self) -> String {
         match &self.detail {
@@ -48,7 +48,7 @@ impl Violation {
 pub(super) enum Detail {
     Added,
     Removed,
-    /// The values are told where both are numbers or booleans.
+    /// The values are given where both are numbers or booleans.
     Replaced(Option<(String, String)>),
     /// The elements of a list that stayed stand in another order.
     Reordered,

@@ -47,7 +47,7 @@ impl Authority {
         Ok(Self { cert_pem, key_pem, made: now, ends, issuer: Issuer::new(params, key) })
     }
 
-    /// The CA of the folder, refused where it could sign nothing that a client would accept.
+    /// The CA of the folder. An error if it could sign nothing that a client would accept.
     pub(super) fn load(folder: &Folder, now: SystemTime) -> Result<Self, CertificateError> {
         let (cert_path, key_path) = (folder.ca_cert(), folder.ca_key());
         for (missing, present) in [(&cert_path, &key_path), (&key_path, &cert_path)] {

@@ -1,6 +1,6 @@
 //! Certificates: for local use a CA and a serving certificate in one folder, in a cluster a CA that is kept in a Secret.
 //!
-//! `certs` makes them where it is told, `serve` makes and renews them in `certs/` when no others are named. The CA is
+//! `certs` makes them in the folder that is named, `serve` makes and renews them in `certs/` when no others are named. The CA is
 //! kept apart from the serving certificate so that a client goes on trusting the folder when only the latter is new.
 //! `serve --manage-certs` goes by `stored_ca`: the CA that the Secret holds, and the one after it.
 

@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_ca_and_names_the_key_to_mend() {
+    fn rejects_what_is_no_ca_and_names_the_key_to_mend() {
         let (good, other) = (data(&made()), data(&made()));
         let with = |key: &str, value: Option<Vec<u8>>| {
             let mut data = good.clone();

@@ -60,7 +60,7 @@ impl Logging {
         thread::Builder::new().name("log".to_owned()).spawn(move || written.write_to(&mut io::stderr(), format))?;
         let logs =
             tracing_subscriber::fmt().with_writer(lines.clone()).with_max_level(LevelFilter::INFO).with_target(false);
-        // Libraries have no say: what of theirs goes wrong comes back as an error, and is told once.
+        // Libraries log nothing: their errors come back as values, and are logged once.
         let ours = || filter_fn(|metadata| metadata.target().starts_with(env!("CARGO_CRATE_NAME")));
         match format {
             LogFormat::Text => logs.finish().with(ours()).init(),

@@ -28,9 +28,9 @@ const VAP_HEADER: &str = "\
 # - Name the field that changed: a denial names the key of the job, its metadata, spec or spec.runPolicy that the field is
 #   below, for at most 16 fields, in one sentence. An editor reopened by `kubectl edit` has no line for each.
 # - Take for equal what Kubernetes takes for equal: an update that only writes `cpu: 2` as `cpu: \"2\"`, or adds an
-#   empty `resources: {}`, as typed clients do, is refused.
+#   empty `resources: {}`, as typed clients do, is rejected.
 # - Look into lists: a policy's fields below an element of a list are held to be immutable, all of them.
-# - Compare large maps: a change that needs it is refused, as too costly for an API server.
+# - Compare large maps: a change that needs it is rejected, as too costly for an API server.
 # - Say in its audit annotations, warnings and metrics which fields were changed.
 ";
 

@@ -1,6 +1,6 @@
 //! The patches that are written to the cluster: only what differs, and only over what was read.
 //!
-//! All patches carry the resource version of what they were made from, so that the API server refuses one that comes too
+//! All patches carry the resource version of what they were made from, so that the API server rejects one that comes too
 //! late. Webhooks and conditions are addressed by name, as a strategic merge patch does it: what others keep in the
 //! configuration stays as it is.
 

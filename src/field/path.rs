@@ -22,14 +22,14 @@ pub(crate) enum Step<'a> {
     Index(usize),
 }
 
-/// The longest path that is told, in bytes. Kubernetes' own, label keys included, are shorter; one with keys that a
+/// The longest path that is reported, in bytes. Kubernetes' own, label keys included, are shorter; one with keys that a
 /// stranger made up need not be.
 const MAX_PATH: usize = 512;
 
 /// The path of a value from the object's root, written step by step.
 #[derive(Debug, Default)]
 pub(crate) struct FieldPath {
-    /// Complete up to [`MAX_PATH`] bytes; what is further than that is never told.
+    /// Complete up to [`MAX_PATH`] bytes; the rest is never reported.
     text: String,
     depth: usize,
 }
@@ -91,9 +91,9 @@ impl FieldPath {
     }
 }
 
-/// The beginning of a key: as much of it as can be told.
+/// The beginning of a key: as much of it as can be reported.
 fn beginning(key: &[u8]) -> Cow<'_, str> {
-    // A character that is cut in two is behind what is told.
+    // A character that is cut in two is behind what is reported.
     String::from_utf8_lossy(&key[..key.len().min(MAX_PATH + 4)])
 }
 

@@ -19,7 +19,7 @@ pub(super) const BOUNDS: [u64; 5] = [256, 128, 64, 32, 16];
 /// The longest request that an API server reads, in bytes.
 const LONGEST_REQUEST: u64 = 3 * 1024 * 1024;
 /// The cost of comparing all of two objects once: a tenth for each character or element of what an `==` stands between.
-/// What is deeper does not count.
+/// Deeper values do not count.
 const COMPARISON: u64 = LONGEST_REQUEST / 10;
 
 /// The cost of a loop for each turn, without the body.

@@ -2,7 +2,7 @@
 //! that mend them.
 //!
 //! Conditions are compared as texts. They only ever hold back a question, so a registration matches a policy if it has no
-//! conditions, or only those that follow from that policy. Conditions of another origin may be as good, but that cannot be told.
+//! conditions, or only those that follow from that policy. Conditions of another origin may be as good, but the guard cannot know.
 
 use k8s_openapi::api::admissionregistration::v1::{
     MatchCondition, RuleWithOperations, ValidatingWebhook, ValidatingWebhookConfiguration,
@@ -135,7 +135,7 @@ fn is_known(resource: &Resource) -> bool {
     resource.group == KUBEFLOW && JOBS.contains(&resource.resource.as_str())
 }
 
-/// The conditions under which the webhook asks about whatever one of the policies would refuse, where those it has do not.
+/// The conditions under which the webhook asks about every update that one of the policies denies, where those it has do not.
 pub(crate) fn tightened(webhook: &ValidatingWebhook, policies: &[&Policy]) -> Option<Vec<MatchCondition>> {
     if !policies.iter().any(|policy| is_asked(webhook, policy)) {
         return None;
@@ -165,7 +165,7 @@ fn is_asked(webhook: &ValidatingWebhook, policy: &Policy) -> bool {
 
 /// The conditions that follow from the policy for what this webhook is asked about. A webhook for objects and their scale
 /// alike can have none, for they differ; nor can one for more than updates, for they compare two objects, and where there is
-/// but one they would end in an error and refuse.
+/// but one, they would end in an error, and the API server rejects the update.
 fn conditions_of(webhook: &ValidatingWebhook, policy: &Policy) -> Vec<MatchCondition> {
     let mut operations = webhook.rules.iter().flatten().flat_map(|rule| rule.operations.iter().flatten());
     if operations.any(|operation| operation != "UPDATE") {

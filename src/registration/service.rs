@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::admissionregistration::v1::{ValidatingWebhook, ValidatingWebhookConfiguration};
 
-/// A Service, by which the webhooks that lead to it are told from others in the same configuration.
+/// A Service, which tells the webhooks that lead to it from others in the same configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceName {
     /// Its namespace.

@@ -5,7 +5,7 @@
 //! takes for equal is; and what the expression cannot take apart (a list, an element by its name) it compares whole.
 //!
 //! Maps that are walked key by key are bounded first: a walk costs by the key, and costs that exceed the API server's
-//! limits refuse the update. To compare two maps whole costs next to nothing, whatever is in them.
+//! limits reject the update. To compare two maps whole costs next to nothing, whatever is in them.
 
 mod names;
 

@@ -28,7 +28,7 @@ const MAX_NAMES: usize = 16;
 /// The ValidatingAdmissionPolicy that comes nearest to this policy, and its binding.
 ///
 /// It lets through nothing that the guard would deny, but for what an exemption changes among more unknown fields at the
-/// top than can be compared; it names fields only down to those of `metadata` and `spec.runPolicy`, and refuses what is equal
+/// top than can be compared; it names fields only down to those of `metadata` and `spec.runPolicy`, and rejects what is equal
 /// to the guard but not to CEL. None where the policy has more fields than an API server would compile an expression of.
 #[must_use]
 pub fn admission_policy(policy: &Policy) -> Option<(ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding)> {

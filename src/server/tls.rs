@@ -1,4 +1,4 @@
-//! From PEM files to a TLS configuration, refusing whatever could not serve.
+//! From PEM files to a TLS configuration. Files that could not serve are errors.
 
 use std::{
     path::{Path, PathBuf},
@@ -71,7 +71,7 @@ pub enum TlsError {
         /// The problem.
         problem: String,
     },
-    /// rustls refuses the whole.
+    /// rustls rejects the whole.
     #[error("TLS cannot be set up: {0}")]
     Rustls(#[from] rustls::Error),
 }

@@ -112,7 +112,7 @@ fn document(file: &str, text: &str, named: bool) -> Result<Option<(SuiteFile, Ve
     }
 }
 
-/// True if the bytes speak of a kind of ours, in UTF-16 too, which is then told to be no UTF-8.
+/// True if the bytes name a kind of ours, in UTF-16 too, for which the error says that it is no UTF-8.
 fn mentions_kind(bytes: &[u8]) -> bool {
     let plain: Vec<u8>;
     let bytes = if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {

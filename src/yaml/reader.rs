@@ -152,7 +152,7 @@ impl Reader<'_> {
             return None;
         }
         if text.value.contains(char::is_control) {
-            // It is told on one line wherever it is told.
+            // Reports have one line for it.
             self.wrong(node.position, format!("{path}: a control character stands here; write {what}"));
             return None;
         }

@@ -18,14 +18,14 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use crate::{honest::Answers, memory};
 
 const CONNECTIONS: usize = 2000;
-/// How many are made at a time, and how often an honest client asks then.
+/// The number of connections made at a time, after which an honest client asks.
 const AT_A_TIME: usize = 50;
 const HONEST: usize = 20;
 
 const DEADLINES: [&str; 4] =
     ["--handshake-timeout=10m", "--header-timeout=10m", "--body-timeout=10m", "--idle-timeout=10m"];
 
-/// How far each connection goes.
+/// The stage that each connection reaches.
 #[derive(Debug, Clone, Copy)]
 enum Flood {
     Silent,

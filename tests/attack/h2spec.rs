@@ -7,7 +7,7 @@ use support::{guard::Guard, programs};
 
 /// The number of cases: more or fewer would be another suite than the one that was looked at.
 const CASES: usize = 145;
-/// How often it runs: races do not happen each time.
+/// The number of runs: races do not happen each time.
 const RUNS: usize = 3;
 
 /// Cases that fail where the answer to the request was on its way when the violation arrived.

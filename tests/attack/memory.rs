@@ -27,7 +27,7 @@ const ELSEWHERE: [&str; 6] =
     ["--listen=", "--admin-listen=", "--policy=", "--registration=", "--service=", "--log-format="];
 
 const CLIENTS: usize = 8;
-/// How many bodies each of them sends, and how often each if it is turned away.
+/// The number of bodies that each of them sends, and of tries for each if it is turned away.
 const EACH: usize = 3;
 const ATTEMPTS: usize = 10;
 

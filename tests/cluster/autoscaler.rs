@@ -27,7 +27,7 @@ use crate::{
 
 tests_of_every_version![only_the_operators_autoscalers_scale_jobs];
 
-/// What a person who runs services may do.
+/// The rights of a person who runs services.
 const ROLE: &str = r#"{"apiVersion": "v1", "kind": "List", "items": [
 {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "autoscalers"},
 "rules": [{"apiGroups": ["autoscaling"], "resources": ["horizontalpodautoscalers"], "verbs": ["*"]}]},

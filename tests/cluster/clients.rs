@@ -95,7 +95,7 @@ fn replaces_spec(clusters: &Clusters, replace: Replace<'_>) {
     replaces(&job, "/spec", replace);
 }
 
-/// What a client said that takes a kubeconfig, a namespace, a name and a field.
+/// The output of a client that takes a kubeconfig, a namespace, a name and a field.
 fn run(mut client: Command, job: &Job<'_>, field: &str) -> Option<Value> {
     let kubeconfig = job.cluster.plane.kubeconfig_of(PERSON).expect("a kubeconfig can be written");
     let Output { status, stdout, stderr } =

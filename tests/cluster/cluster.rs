@@ -28,9 +28,9 @@ use crate::{conditions::ComparedClusters, run::Run};
 pub(crate) const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster");
 /// The policy of the guard that is registered for all of a cluster.
 const POLICY: &str = "cci";
-/// What Kueue may do, where no guard is before it.
+/// Kueue's rights, where there is no guard before it.
 const KUEUES_ROLE: &str = include_str!("kueue.yaml");
-/// Where the example job is from the start, for questions about the cluster as a whole.
+/// The namespace of the example job, for questions about the cluster as a whole.
 const PROBE: &str = "probe";
 
 /// One cluster for each layout of the API: both have a CRD of the same name. Each boots when a test first asks for it.

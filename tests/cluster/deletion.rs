@@ -19,7 +19,7 @@ tests_of_every_version![
     rejects_other_changes_of_a_deleted_job,
 ];
 
-/// How long kubectl waits: for ever, as far as a test is concerned.
+/// The time that kubectl waits: for ever, as far as a test is concerned.
 const PATIENTLY: &str = "--timeout=180s";
 
 /// Makes a `ConfigMap` that belongs to `owner`, and gives it as it is stored.

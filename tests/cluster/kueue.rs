@@ -1,5 +1,5 @@
-//! What Kueue writes when it starts and stops jobs, under the `kueue` policy: sent in its account's name. The same from
-//! anybody else, without a change of `suspend`, or with anything more, is refused.
+//! Kueue's writes when it starts and stops jobs, under the `kueue` policy: sent in its account's name. The same from
+//! anybody else, without a change of `suspend`, or with anything more, is denied.
 
 use std::fs;
 
@@ -84,7 +84,7 @@ fn templates(template: &Value) -> Value {
     json!({"spec": {"pytorchReplicaSpecs": specs}})
 }
 
-/// What Kueue gives the pods of a job that it starts.
+/// The fields that Kueue gives the pods of a job that it starts.
 fn admitted() -> Value {
     json!({
         "metadata": {

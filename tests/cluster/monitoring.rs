@@ -28,7 +28,7 @@ tests![
     promtool_takes_every_query_of_the_dashboard,
 ];
 
-/// What a scrape adds to the labels.
+/// The labels that a scrape adds.
 const OF_THE_SCRAPE: [&str; 3] = ["cluster", "namespace", "pod"];
 
 /// Runs promtool in a folder, and shows that it succeeds.
@@ -83,7 +83,7 @@ fn of_the_api_server(plane: &ControlPlane) -> io::Result<String> {
     String::from_utf8(output.stdout).map_err(io::Error::other)
 }
 
-/// What a guard shows that looks after its registration and its CA.
+/// The metrics of a guard that reconciles its registration and its CA.
 fn of_a_guard_that_looks_after_them(cluster: &Cluster) -> String {
     let home = Home::new(cluster, true, Some(&Registered::cci()));
     let guard = home.managed(&["--manage-registration"]);

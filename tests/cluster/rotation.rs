@@ -1,4 +1,4 @@
-//! What tests of rotation share: a folder as the kubelet mounts it, and updates that go on all the while.
+//! Shared by tests of rotation: a folder as the kubelet mounts it, and updates that continue all the while.
 
 use std::{
     fs,

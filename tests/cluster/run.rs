@@ -1,4 +1,4 @@
-//! What one kubectl said, and what the API server had said to it.
+//! The output of one kubectl, and what the API server had answered it.
 
 use std::process::Command;
 
@@ -83,7 +83,7 @@ impl Run {
         self.stderr.lines().filter_map(|line| line.strip_prefix("Warning: ")).collect()
     }
 
-    /// What a user reads: no log lines, which start like `I1231 23:59:59`, and no bodies and headers, which are indented.
+    /// The lines that a user reads: no log lines, which start like `I1231 23:59:59`, and no bodies and headers, which are indented.
     pub(crate) fn said(&self) -> String {
         let is_log = |line: &str| {
             let mut characters = line.chars();
@@ -94,7 +94,7 @@ impl Run {
         lines.filter(|line| !is_log(line) && !line.starts_with(['\t', ' '])).collect::<Vec<_>>().join("\n")
     }
 
-    /// What it printed.
+    /// The output.
     pub(crate) fn stdout(&self) -> &str {
         &self.stdout
     }

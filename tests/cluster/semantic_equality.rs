@@ -1,4 +1,4 @@
-//! What is written differently and means the same is no change, as in Kubernetes' own validation. Here the CRD keeps
+//! A value that is written differently and means the same is no change, as in Kubernetes' own validation. Here the CRD keeps
 //! every field as it was written, so such updates do reach the guard as differences.
 
 use serde_json::{Value, json};

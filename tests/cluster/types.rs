@@ -152,7 +152,7 @@ fn newest_and_oldest() -> [PathBuf; 2] {
 /// The guard beside the judge.
 struct Judged {
     policy: Policy,
-    /// How many pairs were the same, and how many were not.
+    /// The number of equal pairs, and of different ones.
     same: usize,
     different: usize,
     /// The first few disagreements, and how many there are.

@@ -1,4 +1,4 @@
-//! What a policy's actions make of a violation: users see it or not, the audit log knows, and the update passes or not.
+//! The effect of a policy's actions on a violation: users see it or not, the audit log has it, and the update passes or not.
 
 use serde_json::{Map, Value, json};
 use support::guard::Guard;
@@ -40,7 +40,7 @@ fn lines() -> Vec<String> {
     FIELDS.map(|(field, what)| format!("{field}: Forbidden: field is immutable {what}")).to_vec()
 }
 
-/// What the last patch of a job left in the audit log, by the key behind the webhook's name.
+/// The annotations that the last patch of a job left in the audit log, by the key behind the webhook's name.
 fn audited(job: &Job) -> Value {
     let events = job.cluster.audit_events(&job.namespace);
     let patch = events.iter().rfind(|event| event["verb"] == "patch").expect("the patch is recorded");
@@ -56,7 +56,7 @@ fn audited(job: &Job) -> Value {
     Value::Object(ours)
 }
 
-/// What the audit log says of the violations.
+/// The violations in the audit log.
 fn violations() -> Value {
     json!({"policy": "own", "violations": format!("spec.backoffLimit,{WORKERS}")})
 }

@@ -1,4 +1,4 @@
-//! What an API server of any supported version says to that which is registered with it.
+//! The answers of an API server of any supported version to the registration.
 
 use std::{io::Write as _, process::Stdio};
 
@@ -11,7 +11,7 @@ tests_of_every_version![registrations_and_admission_policies_raise_no_warning];
 
 const POLICIES: [&str; 3] = ["cci", "training-operator", "kueue"];
 
-/// What the guard prints, with a name that nothing has yet.
+/// The guard's output, with a name that no object has yet.
 fn printed(arguments: &[&str]) -> String {
     let output = guard::program().args(arguments).output().expect("the guard runs");
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));

@@ -10,7 +10,7 @@ use serde_json::Value;
 #[derive(Clone)]
 pub(crate) struct Api(kube::Client);
 
-/// What came instead of success.
+/// The error in place of success.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
     /// 0 where there was no answer.

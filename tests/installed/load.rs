@@ -20,7 +20,7 @@ use crate::{
     test_cluster::{TestCluster, job_path},
 };
 
-/// How many clients label jobs, each its own.
+/// The number of clients that label jobs, each its own.
 pub(crate) const CLIENTS: usize = 16;
 /// The job of the client that tries what is forbidden.
 pub(crate) const FORBIDDEN: usize = CLIENTS;
@@ -34,12 +34,12 @@ pub(crate) struct Load {
 
 struct Shared {
     stop: AtomicBool,
-    /// What each client has done, whatever came of it.
+    /// The updates of each client, with any outcome.
     rounds: [AtomicU64; CLIENTS + 1],
     ledger: Mutex<Ledger>,
 }
 
-/// What came of it.
+/// The outcome.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     /// Labels that were set.
@@ -107,12 +107,12 @@ impl Load {
         .expect("the load goes on");
     }
 
-    /// What has come of it since the last time.
+    /// The outcomes since the last call.
     pub(crate) fn take(&self) -> Ledger {
         mem::take(&mut *self.shared.ledger.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// What has come of a round that was all after this.
+    /// The outcomes of a round that began after this call.
     pub(crate) fn round(&self) -> Ledger {
         self.another_round();
         self.take();
@@ -188,7 +188,7 @@ impl Ledger {
         assert!(self.passed.is_empty(), "nothing forbidden was to pass: {}", self.summary());
     }
 
-    /// What failed, labels and forbidden changes alike.
+    /// The failures, of labels and of forbidden changes.
     pub(crate) fn failures(&self) -> impl Iterator<Item = &Refusal> {
         self.failed.iter().chain(&self.closed)
     }

@@ -35,10 +35,10 @@ macro_rules! tests {
 }
 pub(crate) use tests;
 
-/// What is shown under each overlay, in an order in which little has to be installed anew.
+/// The tests of each overlay, in an order in which little has to be installed anew.
 const TESTS: [&[Test]; 6] =
     [rollout::TESTS, killed::TESTS, outage::TESTS, renewal::TESTS, policy::TESTS, uninstall::TESTS];
-/// What is shown once, under the overlay that the documentation is written for.
+/// The tests of one overlay, for which the documentation is written.
 const DOCUMENTED: (Overlay, &[Test]) = (Overlay::SelfManaged, operations::TESTS);
 
 fn main() -> ExitCode {

@@ -9,7 +9,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// What says that this process is inside already.
+/// The variable that marks a process inside the namespace.
 const INSIDE: &str = "PYTORCHJOB_GUARD_TEST_IS_INSIDE";
 
 /// A network and mounts of our own. The user is root in there, and out here nothing more than before.
@@ -19,7 +19,7 @@ const UNSHARE: [&str; 6] = ["unshare", "--map-root-user", "--net", "--mount", "-
 const REHEARSAL: &str = "ip link set lo up && ip address add 10.244.0.1/32 dev lo && unshare --mount mount -t tmpfs tmpfs /run && \
      setpriv --no-new-privs --bounding-set=-all true";
 
-/// Whether this process runs inside the namespace.
+/// True if this process runs inside the namespace.
 pub(crate) fn is_inside() -> bool {
     env::var_os(INSIDE).is_some()
 }

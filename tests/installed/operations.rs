@@ -1,4 +1,4 @@
-//! What the documentation says about installing and operating the guard holds.
+//! The documentation of installing and operating the guard is true.
 
 use std::{
     fs,

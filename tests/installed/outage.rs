@@ -57,7 +57,7 @@ fn is_closed(overlay: Overlay, ledger: &Ledger) {
     }
 }
 
-/// What users see.
+/// The outcome that users see.
 fn is_no_answer(refusal: &Refusal) -> bool {
     let message = |webhook: &str| {
         format!(
@@ -87,7 +87,7 @@ fn goes_on(cluster: &TestCluster, overlay: Overlay) -> String {
     job
 }
 
-/// Whether an update gets the guard's answer: with conditions only a forbidden one asks for it.
+/// True if an update gets the guard's answer: with conditions, the API server asks only about a forbidden one.
 fn asks_again(cluster: &TestCluster, overlay: Overlay) -> bool {
     if overlay.has_conditions() {
         let forbidden = cluster.patch(&job_path(FORBIDDEN), &json!({"spec": {"backoffLimit": 9}}));

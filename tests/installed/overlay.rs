@@ -1,4 +1,4 @@
-//! What is installed: a shipped overlay, with three replicas.
+//! The installation: a shipped overlay, with three replicas.
 
 use std::{fmt, fs, io, path::Path};
 
@@ -18,7 +18,7 @@ pub(crate) struct Installation {
     pub(crate) pace: Pace,
 }
 
-/// How long new certificates live, and how long a registration settles.
+/// The lifetimes of new certificates, and the settle period of a registration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pace {
     AsShipped,
@@ -34,7 +34,7 @@ pub(crate) const REPLICAS: usize = 3;
 impl Overlay {
     pub(crate) const ALL: [Self; 2] = [Self::SelfManaged, Self::AlwaysAsk];
 
-    /// Whether the registration has conditions.
+    /// True if the registration has conditions.
     pub(crate) fn has_conditions(self) -> bool {
         self == Self::SelfManaged
     }

@@ -13,7 +13,7 @@ use crate::{
 };
 tests![loses_no_update_while_certificates_and_cas_are_renewed];
 
-/// How many certificates a replica has served.
+/// The number of certificates that a replica has served.
 const SERVED: &str = "certificate_reloads_total{result=\"success\"}";
 
 fn loses_no_update_while_certificates_and_cas_are_renewed(clusters: &TestClusters, overlay: Overlay) {

@@ -35,7 +35,7 @@ const TEAM: &str = "team-a";
 const README: &str = include_str!("../../manifests/README.md");
 /// The guard's port for metrics.
 const ADMIN_PORT: u16 = 8080;
-/// What makes of a Deployment pods that are endpoints of a Service, and gives them an account and what to trust.
+/// The controllers that make pods and endpoints of a Deployment and a Service, and give them an account and a CA to trust.
 const CONTROLLERS: [&str; 9] = [
     "deployment-controller",
     "replicaset-controller",
@@ -154,7 +154,7 @@ impl TestCluster {
         self.await_guard();
     }
 
-    /// Where a test may keep files.
+    /// The folder for files of a test.
     pub(crate) fn folder(&self) -> &Path {
         self.session.folder()
     }
@@ -262,7 +262,7 @@ impl TestCluster {
         .collect()
     }
 
-    /// How many reviews each pod has decided.
+    /// The number of reviews that each pod has decided.
     pub(crate) fn decisions(&self) -> BTreeMap<String, f64> {
         let counts = self.metric("decision_duration_seconds_count").into_iter();
         counts.map(|(pod, count)| (pod, count.unwrap_or_default())).collect()
@@ -295,7 +295,7 @@ impl TestCluster {
     }
 }
 
-/// Whether the pod's condition says so, and nobody has asked for its end.
+/// True if the pod's condition says so, and the pod is not being deleted.
 pub(crate) fn is_ready(pod: &Value) -> bool {
     let mut conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
     pod["metadata"]["deletionTimestamp"].is_null()

@@ -20,7 +20,7 @@ mod response;
 mod scope;
 mod surrogates;
 
-/// Where the container of the master is, as a JSON pointer and as a path.
+/// The container of the master, as a JSON pointer and as a path.
 const CONTAINER: &str = "/spec/pytorchReplicaSpecs/Master/template/spec/containers/0";
 const CONTAINER_PATH: &str = r#"spec.pytorchReplicaSpecs.Master.template.spec.containers[name="pytorch"]"#;
 const POD: &str = "/spec/pytorchReplicaSpecs/Master/template/spec";

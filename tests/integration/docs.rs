@@ -58,7 +58,7 @@ fn example(file: &str) -> Value {
     serde_saphyr::from_str(&text).expect("YAML")
 }
 
-/// What CI would run, but for the installation: `cargo` here is one that does nothing.
+/// The commands that CI would run, without the installation: `cargo` here is one that does nothing.
 #[test]
 fn the_pipelines_for_ci_pass() {
     let github = example("ci/github-actions.yaml");

@@ -1,4 +1,4 @@
-//! What a Prometheus sees.
+//! The metrics as Prometheus scrapes them.
 
 use serde_json::json;
 use support::{

@@ -20,7 +20,7 @@ mod warnings;
 const HEAD: &str = "apiVersion: pytorchjob-guard/v1\nkind: UpdatePolicy\nname: own\n\
                     resources: [{group: kubeflow.org, resource: pytorchjobs}]\n";
 
-/// What `policy lint` says of this file; without the file's name.
+/// The output of `policy lint` for this file, without the file's name.
 fn lint(text: &str) -> String {
     let said = Folder::new().with("own.yaml", text).run(&["policy", "lint", "own.yaml"]);
     said.replace("own.yaml:", "").replace("--- output\n", "")

@@ -45,7 +45,7 @@ fn told(answer: &str) -> (String, String) {
     (told("policy"), told("violations"))
 }
 
-/// What `told` gives for a policy made by `only`.
+/// The result of `told` for a policy made by `only`.
 fn under(name: &str) -> (String, String) {
     let denied = ["a", "b", "c"].into_iter().filter(|field| *field != name).map(|field| format!("spec.{field}"));
     (name.to_owned(), denied.collect::<Vec<_>>().join(","))

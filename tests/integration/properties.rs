@@ -210,7 +210,7 @@ fn is_zero(tree: &Tree) -> bool {
     }
 }
 
-/// Whether a place is in a field that may change, or that the server manages, or that an exemption may free.
+/// True if a position is in a field that may change, or that the server manages, or that an exemption may free.
 fn is_free(place: &[String]) -> bool {
     let server = ["managedFields", "generation", "resourceVersion", "selfLink", "finalizers", "deletionTimestamp"];
     let starts = |field: &[&str]| place.iter().zip(field).filter(|(one, other)| one == other).count() == field.len();

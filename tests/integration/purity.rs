@@ -36,7 +36,7 @@ fn does_no_io(folder: &str) {
     assert!(files > 0, "{folder} is where it was");
 }
 
-/// What follows `std::`: one module, or those of a group.
+/// The words after `std::`: one module, or those of a group.
 fn modules(path: &str) -> Vec<&str> {
     let end = if path.starts_with('{') { path.find(';') } else { path.find(|next: char| !is_word(next)) };
     path[..end.unwrap_or(path.len())].split(|next| !is_word(next)).collect()

@@ -16,7 +16,7 @@ fn guard_with(cert: &str, key: &str) -> Start {
     Start::new().file("tls.crt", cert).file("tls.key", key).args(&["--tls-cert", "tls.crt", "--tls-key", "tls.key"])
 }
 
-/// Whether a client that trusts only this CA gets an answer.
+/// True if a client that trusts only this CA gets an answer.
 fn serves_for(guard: &Guard, authority: &Authority) -> bool {
     Tls::trusting(&authority.cert).connect(guard.address()).is_ok_and(|mut client| {
         client.ask(&post(&allowed())).decides(true);

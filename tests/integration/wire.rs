@@ -1,4 +1,4 @@
-//! What goes over the wire: every protocol error beside its accepted twin.
+//! The bytes on the wire: every protocol error beside its accepted twin.
 
 use std::{io::Write as _, net::Shutdown};
 

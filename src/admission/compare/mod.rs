@@ -109,7 +109,7 @@ impl Comparison {
         match (self.present(place, old), self.present(place, new), old.zip(new)) {
             (None, None, _) => {}
             (Some(old), Some(new), _) => self.both(place, old, new),
-            // What is written on both sides is told as it is written, though one of the two equals an absent one.
+            // A value on both sides is reported as it is written, though one of the two equals an absent one.
             (_, _, Some((old, new))) if is_written(old) && is_written(new) => self.both(place, old, new),
             (_, _, Some((old, new))) if self.is_part() && old.kind() == Kind::Map && new.kind() == Kind::Map => {
                 self.both(place, old, new);

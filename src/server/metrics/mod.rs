@@ -108,11 +108,11 @@ impl Metrics {
             "Forbidden changes found, by top-level field; of one review those beyond the first 128 are under other",
         );
         let responses = metric(&mut registry, "http_responses", "HTTP responses of the webhook, by status code");
-        let policy_reloads = metric(&mut registry, "policy_reloads", "Changed policy files that were taken or refused");
+        let policy_reloads = metric(&mut registry, "policy_reloads", "Changed policy files, by result");
         let certificate_reloads = metric(
             &mut registry,
             "certificate_reloads",
-            "Serving certificates taken or refused: from files that changed, or signed by ourselves",
+            "Serving certificates from changed files or signed by ourselves, by result",
         );
         let certificate_start = Known::of(
             "certificate_start_timestamp_seconds",

@@ -50,7 +50,7 @@ pub(crate) const POLICIES: [&str; 4] = ["cci", "training-operator", "kueue", INV
 pub(crate) const BOTH: &str = "both";
 pub(crate) const BOTH_POLICIES: [&str; 2] = ["kueue", INVOLVED];
 
-/// How updates in a namespace are judged.
+/// The judge of updates in a namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Judge {
     /// The guard is asked about all of them.
@@ -89,7 +89,7 @@ impl Answer {
         (200..300).contains(&self.code)
     }
 
-    /// What must be the same in both namespaces: the object that came of it, or who refused it and why.
+    /// The part that must be the same in both namespaces: the stored object, or who rejected it and why.
     pub(crate) fn outcome(&self) -> Value {
         let mut body = self.body.clone();
         if !self.is_success() {

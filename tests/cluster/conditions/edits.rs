@@ -6,9 +6,9 @@ use support::example_job;
 /// One step of an edit.
 #[derive(Debug, Clone)]
 pub(crate) struct Step {
-    /// Where, as a JSON pointer.
+    /// The position, as a JSON pointer.
     pub(crate) at: &'static str,
-    /// What is put there; nothing is taken away.
+    /// The value to put there; none removes the field.
     pub(crate) value: Option<Value>,
 }
 

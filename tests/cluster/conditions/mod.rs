@@ -32,7 +32,7 @@ tests_of_every_version![
     an_integer_beyond_2_to_the_53_passes_for_the_next_float,
 ];
 
-/// How many random edits for each policy and layout; `PROPTEST_CASES` asks for another number.
+/// The number of random edits for each policy and layout; `PROPTEST_CASES` asks for another number.
 fn cases() -> u32 {
     std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(120)
 }

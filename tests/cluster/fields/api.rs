@@ -22,7 +22,7 @@ use tokio::runtime::Runtime;
 
 use crate::cluster::{Cluster, certificates};
 
-/// How a change is sent.
+/// The way in which a change is sent.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum By {
     /// All of the object.
@@ -33,7 +33,7 @@ pub(super) enum By {
     Apply,
 }
 
-/// Why an update was refused.
+/// The reason why an update was rejected.
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) code: u16,

@@ -61,7 +61,7 @@ fn every_field_of_an_xgboostjob(clusters: &Clusters) {
     every_field(clusters, "xgboostjobs");
 }
 
-/// What was done, for those who read the output.
+/// The edit, for those who read the output.
 #[derive(Debug, Default)]
 struct Counts {
     passed: usize,

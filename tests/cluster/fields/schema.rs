@@ -26,7 +26,7 @@ pub(super) struct Leaf {
     pub(super) second: Value,
     /// True if the schema requires it, also where its parent is otherwise empty.
     pub(super) is_required: bool,
-    /// How many steps lead to the nearest field on the way that is not required.
+    /// The number of steps to the nearest field on the way that is not required.
     pub(super) removable: usize,
 }
 

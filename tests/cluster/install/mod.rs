@@ -63,18 +63,18 @@ impl Overlay {
         Path::new(ROOT).join("manifests/overlays").join(self.name)
     }
 
-    /// What `kubectl kustomize` renders.
+    /// The output of `kubectl kustomize`.
     fn objects(self) -> Vec<Value> {
         objects(&run(Command::new(kubectl().expect("kubectl")).arg("kustomize").arg(self.folder())))
     }
 
-    /// What it renders with another policy, composed as manifests/README.md says.
+    /// The same with another policy, composed as manifests/README.md says.
     fn objects_with(self, policy: &str) -> Vec<Value> {
         let folder = self.composed(policy);
         objects(&run(Command::new(kubectl().expect("kubectl")).arg("kustomize").arg(folder.path())))
     }
 
-    /// What it renders with one more component.
+    /// The same with one more component.
     fn objects_and(self, component: &str) -> Vec<Value> {
         let folder = self.composed("cci");
         let file = folder.path().join("kustomization.yaml");
@@ -102,7 +102,7 @@ impl Overlay {
         self.components != READS_ONLY.components
     }
 
-    /// What `helm template` renders for the same choice.
+    /// The output of `helm template` for the same choice.
     fn chart_objects_with(self, policy: &str) -> Vec<Value> {
         let values = format!("{},policy={policy},namespace.create=true", self.values);
         objects(&run(&mut template(NAME, &["--set", values.trim_start_matches(',')])))
@@ -145,7 +145,7 @@ fn objects(yaml: &str) -> Vec<Value> {
     objects
 }
 
-/// What tells an object from all others.
+/// The identity of an object among all others.
 fn identity(object: &Value) -> String {
     let part = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let metadata = &object["metadata"];

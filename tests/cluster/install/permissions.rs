@@ -1,4 +1,4 @@
-//! What the guard's account may do, and nothing else.
+//! The rights of the guard's account, all of them.
 
 use insta::assert_snapshot;
 

@@ -11,7 +11,7 @@ use crate::{cluster::Clusters, tests};
 
 tests![the_restricted_standard_takes_the_guard_and_nothing_laxer];
 
-/// What the standard wants, where it stands in a pod, and what the API server says where it is missing.
+/// The fields that the standard requires, their place in a pod, and the API server's message where one is missing.
 const WANTED: [(&str, &str, &str); 4] = [
     ("/spec/securityContext", "runAsNonRoot", "runAsNonRoot != true"),
     ("/spec/securityContext", "seccompProfile", "seccompProfile"),

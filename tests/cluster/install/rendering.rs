@@ -1,4 +1,4 @@
-//! What kubectl and Helm render. No API server is needed.
+//! The objects that kubectl and Helm render. No API server is needed.
 
 use std::{ffi::OsStr, fs, path::Path, process::Command};
 
@@ -232,7 +232,7 @@ fn helm_installs_into_another_namespace(_: &Clusters) {
     }
 }
 
-/// What a chart for another namespace must differ in.
+/// The differences of a chart for another namespace.
 fn move_to(namespace: &str, value: &mut Value) {
     match value {
         Value::Object(members) => {

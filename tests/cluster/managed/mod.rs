@@ -108,7 +108,7 @@ impl<'a> Home<'a> {
         format!("--namespace-selector=kubernetes.io/metadata.name={}", self.name)
     }
 
-    /// What the guard reaches the API server by; through another address where one is given.
+    /// The kubeconfig with which the guard reaches the API server; through another address where one is given.
     pub(crate) fn write_kubeconfig(&self, through: Option<SocketAddr>) {
         let text = fs::read_to_string(self.cluster.plane.kubeconfig()).expect("a kubeconfig");
         let mut config: Value = serde_json::from_str(&text).expect("JSON");
@@ -144,7 +144,7 @@ impl<'a> Home<'a> {
         self.kubectl(&["patch", "secret", SECRET, "--type=json", "--patch", patch]);
     }
 
-    /// What the Secret holds.
+    /// The contents of the Secret.
     pub(crate) fn secret(&self) -> Value {
         self.get("secret", SECRET)["data"].clone()
     }
@@ -226,12 +226,12 @@ impl<'a> Home<'a> {
     }
 }
 
-/// How a guard is registered.
+/// The registration of a guard.
 #[derive(Default)]
 pub(crate) struct Registered {
     policy: String,
     always_ask: bool,
-    /// Where it is, and the file with its CA; without, the Service of the home's name.
+    /// The address, and the file with its CA; without, the Service of the home's name.
     url: Option<(SocketAddr, PathBuf)>,
 }
 

@@ -25,10 +25,10 @@ use support::session::{Process, Session};
 
 use crate::api::{Api, Refusal};
 
-/// How often pods, probes and volumes are looked at.
+/// The interval at which pods, probes and volumes are checked.
 const TICK: Duration = Duration::from_millis(50);
 
-/// What a kubelet knows before there are pods.
+/// A kubelet before there are pods.
 pub(crate) struct Machine {
     pub(crate) api: Api,
     pub(crate) session: Arc<Session>,
@@ -43,7 +43,7 @@ pub(crate) struct Machine {
 /// A running container of a pod, or the place of one.
 type Container = Arc<Mutex<Option<Process>>>;
 
-/// What is shared between the loop, the pods and the test.
+/// The state that the loop, the pods and the test share.
 struct Shared {
     machine: Machine,
     /// Free addresses, the longest free one first.
@@ -71,7 +71,7 @@ impl Kubelet {
         lock(&self.shared.running).iter().map(|(name, (address, _))| (name.clone(), *address)).collect()
     }
 
-    /// What a pod's container has written so far.
+    /// The output of a pod's container so far.
     pub(crate) fn log(&self, pod: &str) -> io::Result<String> {
         std::fs::read_to_string(self.shared.machine.log(pod))
     }

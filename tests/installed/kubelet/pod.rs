@@ -45,7 +45,7 @@ pub(super) struct Pod {
     ready: bool,
     unready_probes: u64,
     unlive_since: Option<Instant>,
-    /// What the API server was told last.
+    /// The status that the API server was sent last.
     told: Value,
     /// When each condition became what it is.
     since: BTreeMap<&'static str, (bool, String)>,

@@ -19,7 +19,7 @@ type Files = BTreeMap<String, Vec<u8>>;
 struct Volume {
     source: Value,
     folder: PathBuf,
-    /// What is in it, once it was written.
+    /// The contents, once they are written.
     files: Option<Files>,
     versions: u32,
 }
@@ -86,7 +86,7 @@ impl Volume {
     }
 }
 
-/// What a volume, or a source of a projected one, holds.
+/// The files of a volume, or of a source of a projected one.
 async fn files(
     api: &Api,
     pod: &Value,

@@ -1,4 +1,4 @@
-//! What `check` lets through.
+//! Updates that `check` allows.
 
 use insta::assert_snapshot;
 

@@ -1,4 +1,4 @@
-//! What `serve` is told about the cluster has to make sense before anything is started.
+//! Options of `serve` about the cluster that contradict each other end it before it starts anything.
 
 use insta::assert_snapshot;
 

@@ -1,4 +1,4 @@
-//! What `check` refuses, in kubectl's words.
+//! Updates that `check` denies, in kubectl's words.
 
 use insta::assert_snapshot;
 

@@ -5,7 +5,7 @@ use support::guard::program;
 
 use super::{Folder, JOB, edited};
 
-/// What `check` says of a file, beside a good one.
+/// The output of `check` for a file, beside a good one.
 fn says(name: &str, contents: impl AsRef<[u8]>) -> String {
     Folder::new().with("old.yaml", JOB).with(name, contents).run(&["check", "old.yaml", name])
 }

@@ -18,7 +18,7 @@ fn edited(from: &str, to: &str) -> Folder {
     Folder::new().with(&format!("LIVE-1/{MNIST}"), JOB).with(&format!("MERGED-2/{MNIST}"), JOB.replace(from, to))
 }
 
-/// What the program says as `kubectl diff` calls it: the folders come before the words of `KUBECTL_EXTERNAL_DIFF`.
+/// The output of the program as `kubectl diff` calls it: the folders come before the words of `KUBECTL_EXTERNAL_DIFF`.
 fn diff(folder: &Folder, words: &[&str]) -> String {
     folder.run(&[&["./LIVE-1", "./MERGED-2", "check"], words].concat())
 }

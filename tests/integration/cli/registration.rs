@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::Folder;
 
-/// What it prints with these arguments, as JSON.
+/// The output for these arguments, as JSON.
 fn registration(folder: &Folder, args: &[&str]) -> Value {
     let run = folder.run(&[&["registration", "-o", "json"], args].concat());
     let json = run.strip_prefix("exit code 0\n--- output\n").unwrap_or_else(|| panic!("{args:?}: {run}"));

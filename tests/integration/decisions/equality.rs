@@ -1,4 +1,4 @@
-//! What counts as a change: server-managed fields, and Kubernetes' semantic equality.
+//! Equality: server-managed fields, and Kubernetes' semantic equality.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! How a changed list reads.
+//! The field paths of changed lists.
 
 use serde_json::json;
 

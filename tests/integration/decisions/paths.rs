@@ -1,4 +1,4 @@
-//! How a path is written.
+//! The notation of field paths.
 
 use serde_json::json;
 

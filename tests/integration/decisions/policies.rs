@@ -1,4 +1,4 @@
-//! What the contract says of policies other than the default one.
+//! Policies other than the default one.
 
 use pytorchjob_guard::{admission::Outcome, policy::Policy};
 use serde_json::{Value, json};

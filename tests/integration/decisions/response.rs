@@ -1,4 +1,4 @@
-//! How a denial reads, word for word.
+//! The text of a denial, word for word.
 
 use insta::assert_snapshot;
 use pytorchjob_guard::policy::Policy;

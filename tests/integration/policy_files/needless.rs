@@ -1,4 +1,4 @@
-//! What is refused or remarked as needless is: without it, the policy decides the same.
+//! Keys that are rejected or warned of as needless are so: without them, the policy decides the same.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! What is no YAML, and keys that are unknown or missing.
+//! Texts that are no YAML, and keys that are unknown or missing.
 
 use std::fs;
 
@@ -131,7 +131,7 @@ fn values_are_checked_although_keys_are_wrong() {
     );
 }
 
-/// What cannot be read is not taken for what is not there.
+/// A value that cannot be read is not taken for an absent one.
 #[test]
 fn what_cannot_be_read_is_not_missing() {
     for (bad, error) in [

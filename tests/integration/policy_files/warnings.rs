@@ -1,4 +1,4 @@
-//! What can be used and is hardly meant. Each remark has a twin without it.
+//! Policies that can be used and are probably a mistake. Each warning has an accepted twin without it.
 
 use pytorchjob_guard::policy::Policy;
 

@@ -146,7 +146,7 @@ fn items(object: &Tree) -> &[Tree] {
     if let Some(Tree::List(items)) = object.get(&["spec", "l"]) { items } else { &[] }
 }
 
-/// What the elements of that name hold, sorted.
+/// The contents of the elements of that name, sorted.
 fn elements(object: &Tree, name: &str) -> Vec<Option<String>> {
     let named = items(object).iter().filter(|item| item.get(&["name"]) == Some(&Tree::text(name)));
     let mut found: Vec<_> = named.map(v).collect();

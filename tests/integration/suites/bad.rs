@@ -6,7 +6,7 @@ use insta::assert_snapshot;
 
 use super::{Folder, HEAD, suite};
 
-/// What is said of a suite with these cases.
+/// The output for a suite with these cases.
 fn says(cases: &str) -> String {
     suite(cases).test(&["suite.yaml"])
 }

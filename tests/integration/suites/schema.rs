@@ -16,7 +16,7 @@ fn validator() -> Validator {
     jsonschema::options().should_validate_formats(true).build(&schema()).expect("a schema")
 }
 
-/// Whether the reader takes the suite, and what it says.
+/// True if the reader takes the suite, and the output.
 fn reads(suite: &Value) -> (bool, String) {
     let said = Folder::new().with("suite.json", suite.to_string()).test(&["--list", "suite.json"]);
     (said.starts_with("exit code 0\n"), said)

@@ -28,7 +28,7 @@ const KEYS: [&str; 20] = [
     "extra",
 ];
 
-/// What is done to the place an edit picks.
+/// The change to the field that an edit picks.
 #[derive(Debug, Clone)]
 enum Action {
     Replace(Tree),

@@ -14,7 +14,7 @@ pub use self::policy::{Exemption, Field, Part, Policy, Request, When, keys};
 mod policy;
 mod types;
 
-/// What anyone may change.
+/// The fields that anyone may change.
 pub const MUTABLE: [&[&str]; 5] = [
     &["metadata", "labels"],
     &["metadata", "annotations"],
@@ -70,7 +70,7 @@ struct Judge {
     violations: Violations,
 }
 
-/// What becomes of a value that is on one side only.
+/// The violations of a value that is on one side only.
 enum Fate {
     Allowed,
     /// As a whole: its root says so.
@@ -301,7 +301,7 @@ fn is_same_scalar(word: types::Word, old: &Tree, new: &Tree) -> bool {
     }
 }
 
-/// How a number or a boolean is shown; nothing else is, and no number of more than 32 characters.
+/// A number or a boolean as a message shows it; nothing else is shown, and no number of more than 32 characters.
 fn plain(tree: &Tree) -> Option<String> {
     match tree {
         Tree::Bool(value) => Some(value.to_string()),

@@ -15,7 +15,7 @@ use crate::{
 
 pub const UID: &str = "705ab4f5-6393-11e8-b7cc-42010a800002";
 
-/// What a request says besides its objects.
+/// A request, without its objects.
 #[derive(Debug, Clone)]
 pub struct Review {
     pub api_version: &'static str,

@@ -137,7 +137,7 @@ impl Pick {
         (*object, place[..=self.length.index(place.len())].to_vec())
     }
 
-    /// What the place is called in a policy: an element by its name, by its place, or as any.
+    /// The token of the position in a policy: an element by its name, by its index, or any element.
     fn field(&self, places: &[Place<'_>], prefixes: &[Vec<String>]) -> Field {
         let (mut tree, place) = self.place(places, prefixes);
         let mut field = Vec::new();

@@ -35,7 +35,7 @@ const USERS: [(&str, &str); 4] =
 /// The label of namespaces that have a guard of their own: the one that is registered for all is not asked about them.
 pub const OWN_GUARD: &str = "own-guard";
 
-/// What people may do.
+/// The rights of people.
 const PEOPLES_ROLE: &str = include_str!("people.yaml");
 
 /// Every request for a PyTorchJob is recorded, with what webhooks said about it, and every deletion; bodies are not.
@@ -227,7 +227,7 @@ impl ControlPlane {
         self.folder.join("tls/apiserver.crt")
     }
 
-    /// Where the API server is.
+    /// The address of the API server.
     pub fn address(&self) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
     }

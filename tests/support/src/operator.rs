@@ -19,7 +19,7 @@ use crate::{
     until,
 };
 
-/// Where the operator looks whether its certificates are mounted. That they are there is all it wants to know of this folder,
+/// The folder in which the operator checks that its certificates are mounted. It checks nothing else about this folder,
 /// and it cannot be told another; its webhook reads them below `TMPDIR`.
 const MOUNTED: &str = "/tmp/k8s-webhook-server/serving-certs/tls.crt";
 
@@ -58,7 +58,7 @@ impl Operator {
         Ok(operator)
     }
 
-    /// What the kubelet would do: puts the Secret that the operator fills into its folder.
+    /// Does what the kubelet would: puts the Secret that the operator fills into its folder.
     fn mount_certificates(&self, plane: &ControlPlane, folder: &Path) -> io::Result<()> {
         let certs = folder.join("k8s-webhook-server/serving-certs");
         fs::create_dir_all(&certs)?;
@@ -76,13 +76,13 @@ impl Operator {
         Ok(())
     }
 
-    /// What it has logged so far.
+    /// The log so far.
     pub fn log(&self) -> io::Result<String> {
         self.process.output()
     }
 }
 
-/// What an installation has beside the role: the binding, the Secret to fill, and a registration to put the CA into.
+/// The objects of an installation beside the role: the binding, the Secret to fill, and a registration to put the CA into.
 /// Its webhook is not registered, for the certificate is not made for an address out here.
 fn prerequisites() -> Value {
     let webhooks = json!({

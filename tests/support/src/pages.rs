@@ -27,7 +27,7 @@ pub struct Page {
 
 #[derive(Debug)]
 struct Block {
-    /// Where its text begins, from 1.
+    /// The line on which its text begins, from 1.
     line: usize,
     language: String,
     words: Vec<String>,
@@ -84,17 +84,17 @@ impl Page {
         self.blocks.iter().filter(installs).map(|block| Installation { page: self, block }).collect()
     }
 
-    /// What stands on the page.
+    /// The contents of the page.
     pub fn text(&self) -> String {
         fs::read_to_string(&self.path).expect("a page")
     }
 
-    /// Whether some of it needs an API server.
+    /// True if some of it needs an API server.
     pub fn needs_a_cluster(&self) -> bool {
         self.has("cluster")
     }
 
-    /// Whether some of it needs a cluster in which the guard is installed.
+    /// True if some of it needs a cluster in which the guard is installed.
     pub fn needs_an_installation(&self) -> bool {
         self.has("installed")
     }
@@ -165,7 +165,7 @@ impl Block {
         }
     }
 
-    /// What stands behind each `$`, and the lines that follow it.
+    /// The text behind each `$`, and the lines that follow it.
     fn commands(&self) -> Vec<(String, String)> {
         let mut commands: Vec<(String, String)> = Vec::new();
         for line in self.text.lines() {

@@ -14,7 +14,7 @@ use crate::{
 /// The registration that the project ships.
 const CONFIGURATION: &str = include_str!("../../../manifests/policies/cci/registration.yaml");
 
-/// How a guard is made known to the API server.
+/// The registration of a guard with the API server.
 #[derive(Debug, Clone, Copy)]
 pub struct Registration<'a> {
     /// The configuration's name.
@@ -57,7 +57,7 @@ impl Guard {
         })
     }
 
-    /// How many reviews it has decided.
+    /// The number of reviews that it has decided.
     fn decisions(&self) -> io::Result<u64> {
         Ok(self.count("decision_duration_seconds_count")?.unwrap_or_default())
     }

@@ -1,4 +1,4 @@
-//! What becomes of a violation.
+//! The validationActions of a policy.
 
 use serde_json::{Value, json};
 

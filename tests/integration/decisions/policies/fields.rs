@@ -84,7 +84,7 @@ fn all_may_change_where_the_policy_says_so() {
     rejects(&without("/spec"), &all, &["spec.backoffLimit"]);
 }
 
-/// What is server-managed is left out of the comparison, also where a map comes or goes with nothing else in it.
+/// A server-managed field is left out of the comparison, also where a map is added or removed with nothing else in it.
 #[test]
 fn a_map_of_server_managed_fields_comes_and_goes() {
     let policy = parse(

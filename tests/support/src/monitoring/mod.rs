@@ -1,4 +1,4 @@
-//! What `manifests/monitoring/` holds, read as its users' programs read it.
+//! The files of `manifests/monitoring/`, read as its users' programs read them.
 
 pub mod promql;
 

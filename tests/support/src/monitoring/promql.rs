@@ -9,7 +9,7 @@ pub struct Selector {
     pub matchers: Vec<Matcher>,
 }
 
-/// What one label must be.
+/// The value that one label must have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Matcher {
     pub label: String,
@@ -18,7 +18,7 @@ pub struct Matcher {
     pub value: String,
 }
 
-/// What a query asks for, and the labels that it groups by.
+/// The metrics of a query, and the labels that it groups by.
 #[derive(Debug, Default)]
 pub struct Query {
     pub selectors: Vec<Selector>,

@@ -21,11 +21,11 @@ struct Module {
     go_sum: &'static str,
     /// The module whose version the programs have.
     of: &'static str,
-    /// Where a program keeps its version.
+    /// The place in which a program keeps its version.
     version_variable: Option<&'static str>,
     /// Another file in place of go.mod.
     modfile: Option<&'static str>,
-    /// What else the programs are made of, where it is not in other modules.
+    /// The other sources of the programs, where they are not in other modules.
     sources: &'static [&'static str],
 }
 
@@ -348,7 +348,7 @@ fn run(go: &mut Command, name: &str, package: &str, tell: impl Fn(&str)) -> io::
     Err(io::Error::other(format!("go build {package} failed:\n{last}")))
 }
 
-/// What to do where `go` cannot be started.
+/// The advice where `go` cannot be started.
 pub fn go_missing(error: &io::Error) -> io::Error {
     io::Error::other(format!(
         "cannot run go ({error}). The cluster tests and the playground build Kubernetes' own programs: install Go 1.26 \

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-/// What a review's update does.
+/// The change in a review's update.
 #[derive(Clone, Copy)]
 pub enum Edit {
     /// A label, as `kubectl label` does; `managedFields` follow.

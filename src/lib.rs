@@ -20,6 +20,7 @@ pub mod cli;
 pub mod commands;
 mod contents;
 pub mod controller;
+pub mod denials;
 mod documents;
 mod field;
 pub mod policy;

@@ -1,5 +1,15 @@
 //! Text from outside, cut to a length.
 
+/// The text on one line, and with nothing in it that a terminal or a CI system takes for more than text.
+#[must_use]
+pub(crate) fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    shown
+}
+
 /// The parts, and `more` that are not given, as one text of at most `limit` bytes; the last part then says how many are
 /// left out.
 pub(crate) fn joined<'p>(

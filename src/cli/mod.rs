@@ -7,6 +7,7 @@ mod duration;
 mod exempt;
 mod policy;
 mod registration;
+mod report;
 mod serve;
 mod service;
 mod test;
@@ -22,6 +23,7 @@ pub use self::{
     exempt::ExemptArgs,
     policy::{DoctorArgs, LintArgs, PolicyArgs, PolicyCommand, PolicyOutput, ShowArgs},
     registration::{FailurePolicy, ManifestOutput, MatchConditionsArgs, RegistrationArgs, VapArgs, WebhookArgs},
+    report::{ReportArgs, ReportOutput},
     serve::{LogFormat, ServeArgs},
     service::ServiceArg,
     test::{Color, Report, TestArgs},
@@ -48,6 +50,8 @@ pub enum Command {
     Test(TestArgs),
     /// See, check and try policies.
     Policy(PolicyArgs),
+    /// Report who was, or would be, denied what, by the guard's log or the API server's audit log.
+    Report(ReportArgs),
     /// Print the ValidatingWebhookConfiguration that has an API server ask the guard.
     Registration(RegistrationArgs),
     /// Make a CA and a serving certificate.

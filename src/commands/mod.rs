@@ -17,7 +17,9 @@ mod check;
 mod kubectl;
 mod log;
 mod policy;
+mod progress;
 mod registration;
+mod report;
 mod serve;
 mod test;
 
@@ -64,6 +66,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Policy(args) => policy::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Registration(args) => registration::registration(&args),
         Command::Certs(args) => certs::run(&args),
     };

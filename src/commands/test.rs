@@ -4,19 +4,15 @@ use std::{
     env, fmt,
     io::{self, BufWriter, IsTerminal as _, Write},
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-
-use super::{Ended, Exit, say};
+use super::{Ended, Exit, progress::Progress, say};
 use crate::{
     cli::{Color, Report, TestArgs},
     suites::{self, Coverage, Found, InitError, Run, Selection, Styles},
+    text::visible,
 };
-
-/// A run that takes longer shows how far it is.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Exit 0: every case passes, 1: some do not, 2: a suite is bad or there was nothing to run.
 pub(super) fn run(args: &TestArgs) -> Ended {
@@ -92,7 +88,7 @@ fn list(args: &TestArgs) -> Result<Exit, TestError> {
     let mut out = BufWriter::new(io::stdout().lock());
     for suite in &found.suites {
         for case in suite.cases.iter().filter(|case| selection(args).selects(suite, case)) {
-            writeln!(out, "{} :: {}", suites::visible(&suite.name), case.name)?;
+            writeln!(out, "{} :: {}", visible(&suite.name), case.name)?;
         }
     }
     out.flush()?;
@@ -102,8 +98,9 @@ fn list(args: &TestArgs) -> Result<Exit, TestError> {
 fn test(args: &TestArgs) -> Result<Exit, TestError> {
     let begun = Instant::now();
     let found = found(args)?;
-    let mut progress = Progress::new(selected(args, &found)?, begun);
-    let mut run = Run::new(&found, selection(args), || progress.step());
+    let cases = selected(args, &found)? as u64;
+    let progress = Progress::new(Some(cases), "{bar:40} {pos}/{len} cases, {eta} left", begun);
+    let mut run = Run::new(&found, selection(args), || progress.step(1));
     progress.end();
     for problem in &run.problems[found.problems.len()..] {
         say(format_args!("error: {problem}"));
@@ -151,34 +148,5 @@ fn is_colored(color: Color) -> bool {
         Color::Auto if env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) => false,
         Color::Auto if is_set("CLICOLOR_FORCE") => true,
         Color::Auto => io::stdout().is_terminal() && env::var_os("TERM").is_none_or(|term| term != "dumb"),
-    }
-}
-
-/// The progress bar of a long run, on a terminal.
-struct Progress {
-    bar: ProgressBar,
-    begun: Instant,
-    is_wanted: bool,
-}
-
-impl Progress {
-    fn new(cases: usize, begun: Instant) -> Self {
-        let bar = ProgressBar::with_draw_target(Some(cases as u64), ProgressDrawTarget::hidden());
-        let style = ProgressStyle::with_template("{bar:40} {pos}/{len} cases, {eta} left");
-        let bar = style.map_or(bar.clone(), |style| bar.with_style(style));
-        // Some CI systems give their jobs a terminal.
-        let is_wanted = io::stderr().is_terminal() && env::var_os("CI").is_none();
-        Self { bar, begun, is_wanted }
-    }
-
-    fn step(&mut self) {
-        if self.is_wanted && self.bar.is_hidden() && self.begun.elapsed() > PATIENCE {
-            self.bar.set_draw_target(ProgressDrawTarget::stderr());
-        }
-        self.bar.inc(1);
-    }
-
-    fn end(&self) {
-        self.bar.finish_and_clear();
     }
 }

@@ -28,7 +28,7 @@ pub use self::{
     init::{InitError, init},
     load::Suite,
     problem::Problem,
-    report::{Styles, json, junit, tap, text, visible},
+    report::{Styles, json, junit, tap, text},
     run::{Actual, CaseReport, Run, Selection, SuiteReport},
     words::Expectation,
 };

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::report::visible;
+use crate::text::visible;
 use crate::yaml::{Diagnostic, Position};
 
 /// The reason why a suite, or a file it names, cannot be used. It holds no value of an object.

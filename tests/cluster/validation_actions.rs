@@ -1,7 +1,9 @@
 //! The effect of a policy's actions on a violation: users see it or not, the audit log has it, and the update passes or not.
 
+use std::fs;
+
 use serde_json::{Map, Value, json};
-use support::guard::Guard;
+use support::guard::{Guard, program};
 
 use crate::{
     cluster::{Cluster, Clusters, Job, Violation},
@@ -12,6 +14,7 @@ tests_of_every_version![
     warns_of_each_field_and_lets_the_update_through,
     audits_without_a_word_to_the_user,
     denies_and_audits,
+    report_reads_the_audit_log,
     warns_and_audits,
     denies_with_403_where_the_policy_says_so,
     gives_up_on_an_edit_that_is_denied_with_403,
@@ -100,6 +103,25 @@ fn denies_and_audits(clusters: &Clusters) {
     assert_eq!(audited(&job), violations());
     assert_eq!(job.accepts(|| job.patch(&allowed()))["spec"]["ttlSecondsAfterFinished"], 60);
     assert_eq!(audited(&job), json!({}));
+}
+
+fn report_reads_the_audit_log(clusters: &Clusters) {
+    let (job, _guard) = under(clusters.cci(), "validationActions: [Audit]");
+    job.patch(&forbidden()).accepted();
+    assert_eq!(audited(&job), violations());
+    let events = job.cluster.audit_events(&job.namespace);
+    let log: String = events.iter().fold(String::new(), |log, event| log + &event.to_string() + "\n");
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(file.path(), log).expect("a file");
+    let output = program().args(["report", "-o", "json"]).arg(file.path()).output().expect("it runs");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let fields = report["fields"].as_array().expect("fields");
+    for (field, _) in FIELDS {
+        let row = fields.iter().find(|row| row["name"] == field).unwrap_or_else(|| panic!("{field}: {report:#}"));
+        assert_eq!((&row["denied"], &row["tolerated"]), (&json!(0), &json!(1)), "{report:#}");
+        assert_eq!(row["example"]["namespace"], json!(job.namespace), "{report:#}");
+        assert_eq!(row["example"]["policy"], json!("own"), "{report:#}");
+    }
 }
 
 fn denies_with_403_where_the_policy_says_so(clusters: &Clusters) {

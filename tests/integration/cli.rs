@@ -107,6 +107,8 @@ fn helps() {
       check         Decide one update offline, as the webhook would
       test          Run the tests of a policy
       policy        See, check and try policies
+      report        Report who was, or would be, denied what, by the guard's log or the API server's
+                    audit log
       registration  Print the ValidatingWebhookConfiguration that has an API server ask the guard
       certs         Make a CA and a serving certificate
       help          Print this message or the help of the given subcommand(s)

@@ -16,6 +16,7 @@ mod policy_files;
 mod policy_reload;
 mod properties;
 mod purity;
+mod report;
 mod room;
 mod several_policies;
 mod suites;

@@ -4,10 +4,12 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
-use super::visible;
-use crate::suites::{
-    coverage::Coverage,
-    run::{CaseReport, Run, full_name},
+use crate::{
+    suites::{
+        coverage::Coverage,
+        run::{CaseReport, Run, full_name},
+    },
+    text::visible,
 };
 
 /// Writes the report.

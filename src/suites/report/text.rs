@@ -5,10 +5,12 @@ use std::{
     io::{self, Write},
 };
 
-use super::visible;
-use crate::suites::{
-    coverage::Coverage,
-    run::{Actual, CaseReport, Run, SuiteReport},
+use crate::{
+    suites::{
+        coverage::Coverage,
+        run::{Actual, CaseReport, Run, SuiteReport},
+    },
+    text::visible,
 };
 
 /// The style of a text.

@@ -1,8 +1,10 @@
 //! The command line and its environment variables, as the user typed them. Parsing does no I/O.
 
+mod address;
 mod certs;
 mod check;
 mod cluster;
+mod documents;
 mod duration;
 mod exempt;
 mod policy;
@@ -12,16 +14,26 @@ mod serve;
 mod service;
 mod test;
 
-use std::{ffi::OsString, path::Path};
+use std::{
+    env,
+    ffi::OsString,
+    io::{self, Write as _},
+    path::Path,
+    process,
+};
 
-use clap::{Parser, Subcommand};
+use clap::{
+    Command as Clap, CommandFactory as _, Parser, Subcommand,
+    error::{ContextKind, ContextValue},
+};
 
 pub use self::{
     certs::CertsArgs,
     check::{CheckArgs, Output},
     cluster::ClusterArgs,
+    documents::{CompletionsArgs, ManArgs},
     exempt::ExemptArgs,
-    policy::{DoctorArgs, LintArgs, PolicyArgs, PolicyCommand, PolicyOutput, ShowArgs},
+    policy::{DoctorArgs, LintArgs, ListArgs, ListOutput, PolicyArgs, PolicyCommand, PolicyOutput, ShowArgs},
     registration::{FailurePolicy, ManifestOutput, MatchConditionsArgs, RegistrationArgs, VapArgs, WebhookArgs},
     report::{ReportArgs, ReportOutput},
     serve::{LogFormat, ServeArgs},
@@ -56,13 +68,47 @@ pub enum Command {
     Registration(RegistrationArgs),
     /// Make a CA and a serving certificate.
     Certs(CertsArgs),
+    /// Print completions for a shell.
+    Completions(CompletionsArgs),
+    /// Write manual pages.
+    Man(ManArgs),
 }
 
 impl Cli {
     /// Parses the command line, as a user typed it or as `kubectl diff` puts it together. Ends the process if it is invalid.
     pub fn of(args: impl IntoIterator<Item = OsString>) -> Self {
-        Self::parse_from(in_order(args.into_iter().collect()))
+        let args = in_order(args.into_iter().collect());
+        Self::try_parse_from(&args).unwrap_or_else(|error| {
+            // What is written is all that is left to do.
+            let _ = error.print();
+            let mut command = Self::command();
+            // Without it clap does not know how an option is written.
+            command.build();
+            if let Some(variable) = variable(&error, &args, &command) {
+                let _ = writeln!(io::stderr(), "\nThe value is the environment variable {variable}'s.");
+            }
+            process::exit(error.exit_code())
+        })
     }
+}
+
+/// The environment variable that an invalid value is from, if it is from one. clap names only the option.
+fn variable(error: &clap::Error, args: &[OsString], command: &Clap) -> Option<String> {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let (option, value) = (text(ContextKind::InvalidArg)?, text(ContextKind::InvalidValue)?);
+    let of = |command: &Clap| {
+        let option = command.get_arguments().find(|argument| argument.to_string() == option)?;
+        let variable = option.get_env()?;
+        let set = env::var_os(variable)?.to_string_lossy().into_owned();
+        let is_set = set == *value || set.split(',').any(|set| set == value);
+        is_set.then(|| variable.to_string_lossy().into_owned())
+    };
+    let is_given = args.iter().any(|arg| arg.to_string_lossy().split('=').any(|part| part == value));
+    let nested = command.get_subcommands().flat_map(Clap::get_subcommands);
+    command.get_subcommands().chain(nested).find_map(of).filter(|_| !is_given)
 }
 
 /// `kubectl diff` puts its two folders before the words of `KUBECTL_EXTERNAL_DIFF`: they belong behind `check`.

@@ -18,7 +18,7 @@ pub struct PolicyArgs {
 #[derive(Debug, Subcommand)]
 pub enum PolicyCommand {
     /// List the built-in policies.
-    List,
+    List(ListArgs),
     /// Print a policy.
     Show(ShowArgs),
     /// Report errors in policies, and warn of what is probably a mistake.
@@ -29,6 +29,23 @@ pub enum PolicyCommand {
     MatchConditions(MatchConditionsArgs),
     /// Print the nearest ValidatingAdmissionPolicy and its binding, for clusters that cannot run a webhook.
     Vap(VapArgs),
+}
+
+/// The arguments of `policy list`.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// The output format
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub output: ListOutput,
+}
+
+/// The output of `policy list`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ListOutput {
+    /// A line for each policy.
+    Text,
+    /// For programs.
+    Json,
 }
 
 /// The arguments of `policy show`.

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, ValueEnum};
 
 use super::{
+    address::address,
     cluster::ClusterArgs,
     duration::{deadline, duration},
     exempt::ExemptArgs,
@@ -13,11 +14,11 @@ use super::{
 /// The arguments of `serve`. Every option is also read from the environment as `PYTORCHJOB_GUARD_…`.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
-    /// Address and port of the webhook; port 0 takes a free one.
-    #[arg(long, value_name = "ADDRESS", env = "PYTORCHJOB_GUARD_LISTEN", default_value = "127.0.0.1:8443")]
+    /// Address and port of the webhook; :8443 is that port of all addresses, and port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS", env = "PYTORCHJOB_GUARD_LISTEN", default_value = "127.0.0.1:8443", value_parser = address)]
     pub listen: SocketAddr,
     /// Address and port of /livez, /readyz and /metrics, over plain HTTP; port 0 takes a free one.
-    #[arg(long, value_name = "ADDRESS", env = "PYTORCHJOB_GUARD_ADMIN_LISTEN", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDRESS", env = "PYTORCHJOB_GUARD_ADMIN_LISTEN", default_value = "127.0.0.1:8080", value_parser = address)]
     pub admin_listen: SocketAddr,
     /// The serving certificate, PEM, with its chain; without it a local one is made in certs/.
     #[arg(

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, builder::PossibleValuesParser};
+
+use crate::policy::Policy;
 
 /// The arguments of `test`.
 ///
@@ -20,6 +22,9 @@ pub struct TestArgs {
     /// The output format
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub output: Report,
+    /// Write the output into this file, and the text for people to standard output.
+    #[arg(long, value_name = "FILE")]
+    pub output_file: Option<PathBuf>,
     /// Run only cases with this text in `SUITE PATH :: CASE NAME`.
     #[arg(long, value_name = "TEXT")]
     pub filter: Option<String>,
@@ -27,7 +32,7 @@ pub struct TestArgs {
     #[arg(long)]
     pub fail_fast: bool,
     /// Print the names of the cases, and run none.
-    #[arg(long, conflicts_with_all = ["output", "fail_fast", "coverage", "require_coverage"])]
+    #[arg(long, conflicts_with_all = ["output", "output_file", "fail_fast", "coverage", "require_coverage"])]
     pub list: bool,
     /// Name the parts of each policy that no case exercises both ways: fails without, and shows where it ends. The exit
     /// code stays as it is.
@@ -40,8 +45,11 @@ pub struct TestArgs {
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub color: Color,
     /// Write a first suite and its job into this folder, to go on from.
-    #[arg(long, value_name = "DIR", exclusive = true)]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["paths", "output", "output_file", "filter", "fail_fast", "list", "coverage", "require_coverage"])]
     pub init: Option<PathBuf>,
+    /// The built-in policy of the first suite
+    #[arg(long, value_name = "NAME", requires = "init", default_value = "cci", value_parser = PossibleValuesParser::new(Policy::builtin_names()))]
+    pub policy: String,
 }
 
 /// The report of `test`.

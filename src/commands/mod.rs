@@ -14,6 +14,7 @@ use crate::{
 
 mod certs;
 mod check;
+mod documents;
 mod kubectl;
 mod log;
 mod policy;
@@ -69,6 +70,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Report(args) => report::run(&args),
         Command::Registration(args) => registration::registration(&args),
         Command::Certs(args) => certs::run(&args),
+        Command::Completions(args) => documents::completions(&args),
+        Command::Man(args) => documents::man(&args),
     };
     let exit = ended.unwrap_or_else(|error| {
         if !is_closed_pipe(&*error) {

@@ -2,6 +2,7 @@
 
 use std::{
     env, fmt,
+    fs::File,
     io::{self, BufWriter, IsTerminal as _, Write},
     path::{Path, PathBuf},
     time::Instant,
@@ -17,7 +18,7 @@ use crate::{
 /// Exit 0: every case passes, 1: some do not, 2: a suite is bad or there was nothing to run.
 pub(super) fn run(args: &TestArgs) -> Ended {
     Ok(match (&args.init, args.list) {
-        (Some(folder), _) => init(folder)?,
+        (Some(folder), _) => init(folder, &args.policy)?,
         (None, true) => list(args)?,
         (None, false) => test(args)?,
     })
@@ -32,6 +33,8 @@ enum TestError {
     NoSuite(Vec<PathBuf>),
     #[error("--filter {0}: no case is called so; --list shows their names")]
     NoCase(String),
+    #[error("--output-file {}: {source}", file.display())]
+    OutputFile { file: PathBuf, source: io::Error },
     #[error("standard output: {0}")]
     Output(#[from] io::Error),
 }
@@ -48,8 +51,8 @@ impl fmt::Display for Paths<'_> {
     }
 }
 
-fn init(folder: &Path) -> Result<Exit, TestError> {
-    for path in suites::init(folder)? {
+fn init(folder: &Path, policy: &str) -> Result<Exit, TestError> {
+    for path in suites::init(folder, policy)? {
         say(format_args!("wrote {}", path.display()));
     }
     say(format_args!("next: pytorchjob-guard test {}", folder.display()));
@@ -121,13 +124,15 @@ fn test(args: &TestArgs) -> Result<Exit, TestError> {
 }
 
 fn report(args: &TestArgs, run: &Run<'_>, coverage: &[Coverage]) -> Result<(), TestError> {
-    let mut out = BufWriter::new(io::stdout().lock());
-    match args.output {
-        Report::Text => suites::text(run, coverage, Styles { color: is_colored(args.color) }, &mut out)?,
-        Report::Json => suites::json(run, coverage, &mut out)?,
-        Report::Junit => suites::junit(run, &mut out)?,
-        Report::Tap => suites::tap(run, coverage, &mut out)?,
+    let (mut out, color) = (BufWriter::new(io::stdout().lock()), is_colored(args.color));
+    if let Some(file) = &args.output_file {
+        let failed = |source| TestError::OutputFile { file: file.clone(), source };
+        let mut written = BufWriter::new(File::create(file).map_err(failed)?);
+        write(args.output, run, coverage, false, &mut written).and_then(|()| written.flush()).map_err(failed)?;
+        write(Report::Text, run, coverage, color, &mut out)?;
+        return Ok(out.flush()?);
     }
+    write(args.output, run, coverage, color, &mut out)?;
     // JUnit has no place for it.
     if args.output == Report::Junit {
         for coverage in coverage {
@@ -137,6 +142,15 @@ fn report(args: &TestArgs, run: &Run<'_>, coverage: &[Coverage]) -> Result<(), T
         }
     }
     Ok(out.flush()?)
+}
+
+fn write(output: Report, run: &Run<'_>, coverage: &[Coverage], color: bool, out: &mut impl Write) -> io::Result<()> {
+    match output {
+        Report::Text => suites::text(run, coverage, Styles { color }, out),
+        Report::Json => suites::json(run, coverage, out),
+        Report::Junit => suites::junit(run, out),
+        Report::Tap => suites::tap(run, coverage, out),
+    }
 }
 
 /// <https://no-color.org> and <https://bixense.com/clicolors>.

@@ -7,7 +7,10 @@ use std::{
 };
 
 use super::{ExemptUser, Policy, PolicyError, exempt_users};
-use crate::contents::{self, ContentsError};
+use crate::{
+    contents::{self, ContentsError},
+    yaml::did_you_mean,
+};
 
 /// No policy that people read comes near this: what is larger is a mistake, like a device file.
 const MAX_BYTES: u64 = 1 << 20;
@@ -17,8 +20,9 @@ const MAX_BYTES: u64 = 1 << 20;
 pub enum SourceError {
     /// There is neither.
     #[error(
-        "{name}: it is none of the built-in policies ({built_in}), and as a file it cannot be read: {source}",
-        built_in = Policy::builtin_names().collect::<Vec<_>>().join(", ")
+        "{name}: it is none of the built-in policies ({built_in}){hint}, and as a file it cannot be read: {source}",
+        built_in = Policy::builtin_names().collect::<Vec<_>>().join(", "),
+        hint = did_you_mean(name, &Policy::builtin_names().collect::<Vec<_>>())
     )]
     Nothing {
         /// The name that was looked up.

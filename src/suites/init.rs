@@ -25,8 +25,9 @@ pub enum InitError {
     },
 }
 
-/// Writes a first suite and its job into this folder, which is made where it is missing; gives their paths.
-pub fn init(folder: &Path) -> Result<Vec<PathBuf>, InitError> {
+/// Writes a first suite of this built-in policy and its job into this folder, which is made where it is missing; gives their
+/// paths.
+pub fn init(folder: &Path, policy: &str) -> Result<Vec<PathBuf>, InitError> {
     let failed = |path: &Path, source| InitError::Write { name: path.display().to_string(), source };
     let paths: Vec<_> = FILES.iter().map(|(name, _)| folder.join(name)).collect();
     // Both or none.
@@ -36,8 +37,17 @@ pub fn init(folder: &Path) -> Result<Vec<PathBuf>, InitError> {
     fs::create_dir_all(folder).map_err(|source| failed(folder, source))?;
     for (path, (_, text)) in paths.iter().zip(FILES) {
         File::create_new(path)
-            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .and_then(|mut file| file.write_all(of(policy, text).as_bytes()))
             .map_err(|source| failed(path, source))?;
     }
     Ok(paths)
+}
+
+/// The text for another policy than the default. The training operator's jobs have the TTL under `spec.runPolicy`.
+fn of(policy: &str, text: &str) -> String {
+    if policy == "cci" {
+        return text.to_owned();
+    }
+    let text = text.replace("\npolicy: cci\n", &format!("\npolicy: {policy}\n"));
+    text.replace("\n  ttlSecondsAfterFinished:", "\n  runPolicy:\n    ttlSecondsAfterFinished:")
 }

@@ -5,7 +5,7 @@ mod reader;
 mod tree;
 
 pub(crate) use self::{
-    reader::{Map, Positioned, Reader, all, closest},
+    reader::{Map, Positioned, Reader, all, closest, did_you_mean},
     tree::{Format, Node},
 };
 pub use diagnostic::{Diagnostic, Position, Severity};

@@ -241,7 +241,7 @@ impl Reader<'_> {
 }
 
 /// ` (did you mean WORD?)` where one of the words is close.
-fn did_you_mean(text: &str, words: &[&str]) -> String {
+pub(crate) fn did_you_mean(text: &str, words: &[&str]) -> String {
     closest(text, words).map(|word| format!(" (did you mean {word}?)")).unwrap_or_default()
 }
 

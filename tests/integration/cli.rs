@@ -13,6 +13,7 @@ use tempfile::TempDir;
 mod allowed;
 mod cluster;
 mod denied;
+mod environment;
 mod errors;
 mod folders;
 mod registration;
@@ -111,6 +112,8 @@ fn helps() {
                     audit log
       registration  Print the ValidatingWebhookConfiguration that has an API server ask the guard
       certs         Make a CA and a serving certificate
+      completions   Print completions for a shell
+      man           Write manual pages
       help          Print this message or the help of the given subcommand(s)
 
     Options:
@@ -160,7 +163,8 @@ fn helps_to_serve() {
     Usage: pytorchjob-guard serve [OPTIONS]
 
     Options:
-          --listen <ADDRESS>              Address and port of the webhook; port 0 takes a free one [env:
+          --listen <ADDRESS>              Address and port of the webhook; :8443 is that port of all
+                                          addresses, and port 0 takes a free one [env:
                                           PYTORCHJOB_GUARD_LISTEN=] [default: 127.0.0.1:8443]
           --admin-listen <ADDRESS>        Address and port of /livez, /readyz and /metrics, over plain
                                           HTTP; port 0 takes a free one [env:

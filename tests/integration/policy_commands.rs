@@ -38,6 +38,21 @@ fn lists_the_built_in_policies() {
     ");
     let listed: Vec<&str> = said.lines().skip(2).filter_map(|line| line.split_whitespace().next()).collect();
     assert_eq!(listed, Policy::builtin_names().collect::<Vec<_>>());
+    let json = Folder::new().run(&["policy", "list", "-o", "json"]);
+    let json: Value =
+        serde_json::from_str(json.strip_prefix("exit code 0\n--- output\n").expect("JSON")).expect("JSON");
+    let names: Vec<_> = json.as_array().expect("a list").iter().map(|policy| policy["name"].as_str()).collect();
+    assert_eq!(names, Policy::builtin_names().map(Some).collect::<Vec<_>>());
+    assert_eq!((&json[0]["isDefault"], &json[1]["isDefault"]), (&true.into(), &false.into()));
+}
+
+#[test]
+fn suggests_the_policy_that_was_meant() {
+    let said = Folder::new().run(&["policy", "show", "training-opertor"]);
+    assert!(
+        said.contains("(cci, training-operator, kueue) (did you mean training-operator?), and as a file"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -263,18 +263,22 @@ fn helps() {
                  *.json; - is standard input
 
     Options:
-      -o, --output <FORMAT>   The output format [default: text] [possible values: text, json, junit,
-                              tap]
-          --filter <TEXT>     Run only cases with this text in `SUITE PATH :: CASE NAME`
-          --fail-fast         Stop at the first case that fails
-          --list              Print the names of the cases, and run none
-          --coverage          Name the parts of each policy that no case exercises both ways: fails
-                              without, and shows where it ends. The exit code stays as it is
-          --require-coverage  Like --coverage, and exit 1 where something is named
-          --color <WHEN>      When to colour the text [default: auto] [possible values: auto, always,
-                              never]
-          --init <DIR>        Write a first suite and its job into this folder, to go on from
-      -h, --help              Print help (see more with '--help')
+      -o, --output <FORMAT>     The output format [default: text] [possible values: text, json, junit,
+                                tap]
+          --output-file <FILE>  Write the output into this file, and the text for people to standard
+                                output
+          --filter <TEXT>       Run only cases with this text in `SUITE PATH :: CASE NAME`
+          --fail-fast           Stop at the first case that fails
+          --list                Print the names of the cases, and run none
+          --coverage            Name the parts of each policy that no case exercises both ways: fails
+                                without, and shows where it ends. The exit code stays as it is
+          --require-coverage    Like --coverage, and exit 1 where something is named
+          --color <WHEN>        When to colour the text [default: auto] [possible values: auto, always,
+                                never]
+          --init <DIR>          Write a first suite and its job into this folder, to go on from
+          --policy <NAME>       The built-in policy of the first suite [default: cci] [possible values:
+                                cci, training-operator, kueue]
+      -h, --help                Print help (see more with '--help')
 
     Exit codes: 0 every case passes, 1 some do not, 2 a suite or a policy is bad; good suites run all
     the same.

@@ -19,7 +19,7 @@ pub use self::show::policy_as_json;
 
 pub(super) fn run(args: &PolicyArgs) -> Ended {
     Ok(match &args.command {
-        PolicyCommand::List => list::run()?,
+        PolicyCommand::List(args) => list::run(args)?,
         PolicyCommand::Show(args) => show::run(args)?,
         PolicyCommand::Lint(args) => lint::run(args)?,
         PolicyCommand::Doctor(args) => doctor::run(args)?,

@@ -3,6 +3,7 @@
 use std::fs;
 
 use insta::assert_snapshot;
+use pytorchjob_guard::policy::Policy;
 
 use super::Folder;
 
@@ -23,6 +24,19 @@ fn writes_a_first_suite_that_passes() {
 
     6 passed, 0 failed in T s
     ");
+}
+
+#[test]
+fn writes_a_first_suite_of_each_built_in_policy() {
+    for policy in Policy::builtin_names() {
+        let folder = Folder::new();
+        folder.test(&["--init", "tests", "--policy", policy]);
+        assert!(folder.test(&["tests"]).contains("6 passed, 0 failed"), "{policy}");
+        let suite = fs::read_to_string(folder.path().join("tests/policy-test.yaml")).expect("a suite");
+        assert!(suite.contains(&format!("\npolicy: {policy}\n")), "{suite}");
+    }
+    let said = Folder::new().test(&["--init", "tests", "--policy", "keueue"]);
+    assert!(said.starts_with("exit code 2\n") && said.contains("a similar value exists: 'kueue'"), "{said}");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The reports for programs. Two suites, one of them with a case that fails, and a bad one.
 
+use std::fs;
+
 use insta::assert_snapshot;
 
 use super::{Folder, HEAD, PASSES_AND_FAILS, suite};
@@ -112,6 +114,19 @@ fn json() {
     error: bad.yaml: line 1, column 1: apiVersion is missing; write apiVersion: pytorchjob-guard/v1
     error: bad.yaml: line 1, column 1: cases is missing; write cases: [{name: …, patch: …, expect: Allowed}]
     "#);
+}
+
+#[test]
+fn a_file_holds_the_report_beside_the_text_on_the_console() {
+    let folder = folder();
+    let text = folder.test(&["."]);
+    let report = folder.test(&[".", "-o", "tap"]);
+    assert_eq!(folder.test(&[".", "-o", "tap", "--output-file", "report.tap"]), text);
+    let file = fs::read_to_string(folder.path().join("report.tap")).expect("the report");
+    assert!(report.contains(&file), "{file}");
+    let said = folder.test(&[".", "--output-file", "none/report"]);
+    assert!(said.starts_with("exit code 2\n"), "{said}");
+    assert!(said.contains("error: --output-file none/report: No such file or directory"), "{said}");
 }
 
 #[test]

@@ -1,5 +1,25 @@
+{{- define "pytorchjob-guard.name" -}}
+{{ .Values.nameOverride | default .Chart.Name | trunc 45 | trimSuffix "-" }}
+{{- end }}
+
+{{/* The name of the objects: of two releases in one cluster, those of the cluster differ too. */}}
+{{- define "pytorchjob-guard.fullname" -}}
+{{- $name := include "pytorchjob-guard.name" . -}}
+{{- $full := contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name) -}}
+{{/* The longest suffix is -cert-manager-ca. */}}
+{{- .Values.fullnameOverride | default $full | trunc 45 | trimSuffix "-" -}}
+{{- end }}
+
+{{- define "pytorchjob-guard.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "pytorchjob-guard.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
 {{- define "pytorchjob-guard.labels" -}}
-app.kubernetes.io/name: pytorchjob-guard
+{{ include "pytorchjob-guard.selectorLabels" . }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
 {{- define "pytorchjob-guard.image" -}}
@@ -61,8 +81,9 @@ app.kubernetes.io/name: pytorchjob-guard
 {{- $registration := .Files.Get (printf "policies/%s/registration.yaml" .Values.policy) | fromYaml -}}
 {{- $labels := include "pytorchjob-guard.labels" . | fromYaml -}}
 {{- $_ := set $registration.metadata "labels" $labels -}}
+{{- $_ := set $registration.metadata "name" (include "pytorchjob-guard.fullname" .) -}}
 {{- if eq .Values.certificates "cert-manager" -}}
-{{- $from := printf "%s/pytorchjob-guard-cert-manager-ca" .Release.Namespace -}}
+{{- $from := printf "%s/%s-cert-manager-ca" .Release.Namespace (include "pytorchjob-guard.fullname" .) -}}
 {{- $_ := set $registration.metadata "annotations" (dict "cert-manager.io/inject-ca-from" $from) -}}
 {{- end -}}
 {{- $webhooks := list -}}
@@ -82,6 +103,7 @@ app.kubernetes.io/name: pytorchjob-guard
 {{- end -}}
 {{- range $webhook := $registration.webhooks -}}
 {{- $_ := set $webhook.clientConfig.service "namespace" $.Release.Namespace -}}
+{{- $_ := set $webhook.clientConfig.service "name" (include "pytorchjob-guard.fullname" $) -}}
 {{- if not (include "pytorchjob-guard.hasConditions" $) -}}
 {{- $_ := unset $webhook "matchConditions" -}}
 {{- end -}}

@@ -1,6 +1,7 @@
 //! The kustomize manifests and the Helm chart: what they render, and what a real API server makes of it.
 
 mod applying;
+mod conventions;
 mod empty_root;
 mod image;
 mod network;
@@ -152,8 +153,26 @@ fn identity(object: &Value) -> String {
     [&object["apiVersion"], &object["kind"], &metadata["namespace"], &metadata["name"]].map(part).join(" ")
 }
 
+/// The objects without the label that tells releases apart, which manifests have no use for.
+fn without_instance(objects: &[Value]) -> Vec<Value> {
+    fn strip(value: &mut Value) {
+        match value {
+            Value::Object(members) => {
+                members.remove("app.kubernetes.io/instance");
+                members.values_mut().for_each(strip);
+            }
+            Value::Array(elements) => elements.iter_mut().for_each(strip),
+            _ => {}
+        }
+    }
+    let mut objects = objects.to_vec();
+    objects.iter_mut().for_each(strip);
+    objects
+}
+
 /// Shows that the same objects are on both sides, member by member.
 fn assert_same(left: &[Value], right: &[Value], context: &str) {
+    let (left, right) = (&without_instance(left)[..], &without_instance(right)[..]);
     let identities = |objects: &[Value]| objects.iter().map(identity).collect::<Vec<_>>();
     assert_eq!(identities(left), identities(right), "{context}");
     for (left, right) in left.iter().zip(right) {

@@ -4,7 +4,7 @@ use std::{fs, process::Command};
 
 use serde_json::{Value, json};
 
-use super::{NAME, OVERLAYS, assert_same, fails, objects, run, template, the};
+use super::{NAME, OVERLAYS, assert_same, fails, objects, run, template, the, without_instance};
 use support::programs::kubectl;
 
 use crate::{cluster::Clusters, tests};
@@ -27,6 +27,7 @@ fn by_default_every_peer_may_connect_and_the_guard_anywhere(_: &Clusters) {
             "policyTypes": ["Ingress"],
             "ingress": [{"ports": [port(8443)]}, {"ports": [port(8080)]}],
         });
+        let objects = without_instance(&objects);
         assert_eq!(the(&objects, "NetworkPolicy")["spec"], expected);
     }
 }

@@ -158,7 +158,7 @@ pub async fn bind(config: Config) -> Result<Bound, ServerError> {
     };
     let (listener, address) = listen("--listen", config.listen).await?;
     let (admin_listener, admin_address) = listen("--admin-listen", config.admin_listen).await?;
-    let metrics = Metrics::new(&config.policies, reconciler.is_some());
+    let metrics = Metrics::new(&config.policies, &config.limits, reconciler.is_some());
     let status = if reconciler.is_some() { Status::unknown() } else { Status::standalone() };
     let status = watch::Sender::new(Arc::new(status));
     if let Some(identity) = &first {

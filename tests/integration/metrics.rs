@@ -1,5 +1,7 @@
 //! The metrics as Prometheus scrapes them.
 
+use std::time::SystemTime;
+
 use serde_json::json;
 use support::{
     client::{Client, post},
@@ -108,9 +110,31 @@ fn shows_all_there_is_from_the_start() {
     ] {
         assert!(page.lines().any(|there| there == line), "{line} is not in\n{page}");
     }
+    for limit in ["connections\"} 512", "body_bytes\"} 8388608", "buffered_bytes\"} 33554432"] {
+        assert!(page.contains(&format!("\npytorchjob_guard_limit{{limit=\"{limit}\n")), "{limit}: {page}");
+    }
     assert!(page.contains("\npytorchjob_guard_policy_info{name=\"cci\",digest=\""), "{page}");
     assert!(guard.metric("certificate_expiry_timestamp_seconds") > 1.7e9, "{page}");
     for bound in ["0.000005", "1.0", "+Inf"] {
         assert!(page.contains(&format!("decision_duration_seconds_bucket{{le=\"{bound}\"}} 0")), "{page}");
     }
+}
+
+#[test]
+fn the_process_has_the_metrics_that_every_process_has() {
+    let guard = Guard::start();
+    let page = guard.metrics();
+    let value = |name: &str| -> f64 {
+        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("{name} is not in\n{page}")).parse().expect("a number")
+    };
+    let (resident, now) = (value("process_resident_memory_bytes"), SystemTime::now());
+    assert!((1e6..1e9).contains(&resident), "{resident}");
+    assert!(value("process_virtual_memory_bytes") >= resident);
+    let (open, most) = (value("process_open_fds"), value("process_max_fds"));
+    assert!((3.0..most).contains(&open), "{open} of {most}");
+    let since =
+        now.duration_since(SystemTime::UNIX_EPOCH).expect("a time").as_secs_f64() - value("process_start_time_seconds");
+    assert!((-2.0..300.0).contains(&since), "{since}");
+    assert!(value("process_cpu_seconds_total") >= 0.0);
 }

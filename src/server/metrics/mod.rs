@@ -12,7 +12,10 @@ use prometheus_client::{
     registry::{Metric, Registry},
 };
 
-use super::progress::Waiting;
+#[cfg(target_os = "linux")]
+mod process;
+
+use super::{config::Limits, progress::Waiting};
 use crate::{
     admission::{Decision, Outcome},
     certificates::Validity,
@@ -91,11 +94,13 @@ pub(super) enum HandshakeFailure {
 
 impl Metrics {
     /// With a registration to reconcile there are more.
-    pub(super) fn new(policies: &PolicySet, has_registration: bool) -> Self {
-        let mut registry = Registry::with_prefix("pytorchjob_guard");
-        let decisions =
-            metric(&mut registry, "decisions", "Reviews decided, by policy, operation, subresource and result");
-        let denials = metric(&mut registry, "denials", "Updates denied, by policy and whether they were dry runs");
+    pub(super) fn new(policies: &PolicySet, limits: &Limits, has_registration: bool) -> Self {
+        let mut all = Registry::default();
+        #[cfg(target_os = "linux")]
+        all.register_collector(Box::new(process::ProcessCollector));
+        let registry = all.sub_registry_with_prefix("pytorchjob_guard");
+        let decisions = metric(registry, "decisions", "Reviews decided, by policy, operation, subresource and result");
+        let denials = metric(registry, "denials", "Updates denied, by policy and whether they were dry runs");
         let decision_seconds = Histogram::new(DECISION_SECONDS);
         registry.register(
             "decision_duration_seconds",
@@ -103,14 +108,14 @@ impl Metrics {
             decision_seconds.clone(),
         );
         let violations = metric(
-            &mut registry,
+            registry,
             "violations",
             "Forbidden changes found, by top-level field; of one review those beyond the first 128 are under other",
         );
-        let responses = metric(&mut registry, "http_responses", "HTTP responses of the webhook, by status code");
-        let policy_reloads = metric(&mut registry, "policy_reloads", "Changed policy files, by result");
+        let responses = metric(registry, "http_responses", "HTTP responses of the webhook, by status code");
+        let policy_reloads = metric(registry, "policy_reloads", "Changed policy files, by result");
         let certificate_reloads = metric(
-            &mut registry,
+            registry,
             "certificate_reloads",
             "Serving certificates from changed files or signed by ourselves, by result",
         );
@@ -125,42 +130,45 @@ impl Metrics {
         for known in [&certificate_start, &certificate_expiry] {
             registry.register_collector(Box::new(known.clone()));
         }
-        let connections_open = metric(&mut registry, "connections_open", "Connections to the webhook that are open");
+        let connections_open = metric(registry, "connections_open", "Connections to the webhook that are open");
         let connections_closed = metric(
-            &mut registry,
+            registry,
             "connections_closed_to_make_room",
             "Connections closed, and incomplete bodies given up, to make room, by listener and what was waited for",
         );
-        let requests_open = metric(
-            &mut registry,
-            "requests_open",
-            "Requests from the end of their headers until their answer is taken",
-        );
-        let in_flight = metric(
-            &mut registry,
-            "requests_in_flight",
-            "Requests whose bodies are complete and that are not decided yet",
-        );
-        let buffered_bytes = metric(&mut registry, "buffered_bytes", "Memory of bodies that came in pieces, in bytes");
+        let requests_open =
+            metric(registry, "requests_open", "Requests from the end of their headers until their answer is taken");
+        let in_flight =
+            metric(registry, "requests_in_flight", "Requests whose bodies are complete and that are not decided yet");
+        let buffered_bytes = metric(registry, "buffered_bytes", "Memory of bodies that came in pieces, in bytes");
         let handshake_failures =
-            metric(&mut registry, "handshake_failures", "Connections that never got to speak HTTP, by reason");
-        let accept_errors = metric(&mut registry, "accept_errors", "Connections that could not be accepted");
+            metric(registry, "handshake_failures", "Connections that never got to speak HTTP, by reason");
+        let accept_errors = metric(registry, "accept_errors", "Connections that could not be accepted");
         let policy_file_in_force: Gauge = metric(
-            &mut registry,
+            registry,
             "policy_file_in_force",
             "1 while the policy of every file is in effect, 0 while a file is invalid and the policy before it stays in effect",
         );
-        let ready = metric(&mut registry, "ready", "1 while /readyz says ok, else 0");
+        let limit: Family<Labels<1>, Gauge> =
+            metric(registry, "limit", "The limits of connections, of one body and of all bodies");
+        for (name, value) in [
+            ("connections", i64::from(limits.connections)),
+            ("body_bytes", clamped(limits.body_bytes)),
+            ("buffered_bytes", clamped(limits.buffered_bytes)),
+        ] {
+            limit.get_or_create(&[("limit", name)]).set(value);
+        }
+        let ready = metric(registry, "ready", "1 while /readyz says ok, else 0");
         let controller = controller::Metrics::default();
         if has_registration {
-            controller.register(&mut registry);
+            controller.register(registry);
         }
         registry.register("build", "This program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
         let policy = PolicyInfo::default();
         registry.register_collector(Box::new(policy.clone()));
 
         let metrics = Self {
-            registry,
+            registry: all,
             decisions,
             denials,
             decision_seconds,
@@ -306,6 +314,10 @@ impl Waiting {
 
 fn closed_labels(listener: &'static str, waiting: Waiting) -> Labels<2> {
     [("listener", listener), ("waiting_for", waiting.label())]
+}
+
+fn clamped(bytes: usize) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 /// Registers a metric of the type that is asked for.

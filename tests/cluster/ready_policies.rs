@@ -1,9 +1,13 @@
 //! The ready policies of `docs/examples` for other kinds of training jobs, with the CRDs of the projects themselves.
 
-use std::{fs, io, path::PathBuf, process::Command};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use serde_json::{Value, json};
-use support::{control_plane::ADMIN, free_address, guard};
+use support::{control_plane::ADMIN, free_address, guard, until};
 
 use crate::{
     cluster::{Clusters, certificates, training_operator_module},
@@ -89,19 +93,33 @@ fn jobs() -> Vec<Held> {
     jobs
 }
 
+/// Installs the CRD of `TrainJob`, unless another test did.
+pub(crate) fn install_train_jobs(home: &Home) {
+    let trainer = module(TRAINER).expect("the trainer's module").join("manifests/base/crds");
+    install(home, &trainer.join("trainer.kubeflow.org_trainjobs.yaml"));
+    until("the kind is served", || {
+        let served = home.cluster.plane.kubectl(ADMIN).args(["get", "trainjobs.trainer.kubeflow.org"]).output()?;
+        Ok(served.status.success().then_some(()))
+    })
+    .expect("an API server serves it");
+}
+
+/// On the server's side: the annotation of a client's `apply` would be too long.
+fn install(home: &Home, crd: &Path) {
+    home.kubectl(&["apply", "--server-side", "-f", &crd.display().to_string()]);
+}
+
 fn a_ready_policy_holds_each_kind_of_training_job(clusters: &Clusters) {
     let home = Home::new(clusters.cci(), false, None);
     let operator = training_operator_module().expect("the operator's module").join("manifests/base/crds");
     let crds = ["tfjobs", "mpijobs", "xgboostjobs", "paddlejobs", "jaxjobs"];
     let mut crds: Vec<_> = crds.iter().map(|resource| operator.join(format!("kubeflow.org_{resource}.yaml"))).collect();
-    let trainer = module(TRAINER).expect("the trainer's module").join("manifests/base/crds");
-    crds.push(trainer.join("trainer.kubeflow.org_trainjobs.yaml"));
     let jobset = module(JOBSET).expect("JobSet's module").join("config/components/crd/bases");
     crds.push(jobset.join("jobset.x-k8s.io_jobsets.yaml"));
-    for crd in crds {
-        // With `apply` the annotation about it would be too long.
-        home.kubectl(&["create", "-f", &crd.display().to_string()]);
+    for crd in &crds {
+        install(&home, crd);
     }
+    install_train_jobs(&home);
 
     let address = free_address().expect("a port");
     let certs = home.cluster.folder().join("certs");

@@ -13,6 +13,7 @@ use support::{
 use crate::{
     cluster::{Clusters, Job, certificates},
     managed::{Home, until_metric, until_ready_says},
+    ready_policies::install_train_jobs,
     rotation::Load,
     run::Run,
     tests,
@@ -36,14 +37,16 @@ impl Written<'_> {
         let cci = include_str!("../../src/policy/built_in/cci.yaml").replace("name: cci", &format!("name: {name}"));
         let cci = cci.replace("  - group: kubeflow.org\n    resource: pytorchjobs\n", resource);
         let cci = cci.replace("  - spec.cleanPodPolicy\n", &format!("  - spec.cleanPodPolicy\n  - spec.{field}\n"));
-        format!(
-            "{cci}validationActions: [{action}]\nnamespaceSelector: {{matchLabels: {{kubernetes.io/metadata.name: {namespace}}}}}\n"
-        )
+        format!("{cci}validationActions: [{action}]\n{}", selector(namespace))
     }
 }
 
 const JOBS: &str = "  - group: kubeflow.org\n    resource: pytorchjobs\n";
-const TRAIN_JOBS: &str = "  - group: trainer.example.com\n    resource: trainjobs\n";
+
+/// The line of a policy by which it holds in this namespace only.
+fn selector(namespace: &str) -> String {
+    format!("namespaceSelector: {{matchLabels: {{kubernetes.io/metadata.name: {namespace}}}}}\n")
+}
 
 /// A folder of policies, and the guard that serves them.
 struct Several<'a> {
@@ -123,61 +126,56 @@ fn fits(policy: &str) -> String {
     format!("registration_fits{{policy=\"{policy}\"}}")
 }
 
-/// A kind with any fields. Only its resource matters here.
-fn train_jobs() -> Value {
-    let names = json!({"kind": "TrainJob", "plural": "trainjobs", "singular": "trainjob"});
-    let schema = json!({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}});
-    let version = json!({"name": "v1alpha1", "served": true, "storage": true, "schema": schema});
-    json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": "trainjobs.trainer.example.com"},
-        "spec": {"group": "trainer.example.com", "scope": "Namespaced", "names": names, "versions": [version]}})
-}
-
 fn holds_each_namespace_and_kind_to_its_own_policy(clusters: &Clusters) {
     let several = Several::new(clusters);
     let [denied, audited, later] = [(); 3].map(|()| clusters.cci().unguarded_job_with(|_| ()));
-    several.home.apply(&train_jobs());
-    several.home.kubectl(&["wait", "--for=condition=Established", "crd/trainjobs.trainer.example.com"]);
-    let train_job = json!({"apiVersion": "trainer.example.com/v1alpha1", "kind": "TrainJob",
-        "metadata": {"name": "one", "namespace": denied.namespace}, "spec": {"a": "1", "first": "1"}});
-    several.home.apply(&train_job);
+    install_train_jobs(&several.home);
+    let runtime = json!({"name": "torch", "apiGroup": "trainer.kubeflow.org", "kind": "ClusterTrainingRuntime"});
+    several.home.apply(&json!({"apiVersion": "trainer.kubeflow.org/v1alpha1", "kind": "TrainJob",
+        "metadata": {"name": "one", "namespace": denied.namespace}, "spec": {"suspend": true, "runtimeRef": runtime,
+        "trainer": {"image": "registry.example.com/mnist:v1", "numNodes": 2}}}));
 
     let deny = Written { name: "deny", namespace: &denied.namespace, resource: JOBS, field: "first", action: "Deny" };
     let audit = Written { name: "audit", namespace: &audited.namespace, action: "Audit", ..deny };
-    let train = Written { name: "train", resource: TRAIN_JOBS, ..deny };
     let fourth = Written { name: "fourth", namespace: &later.namespace, ..deny };
-    for policy in [&deny, &audit, &train] {
+    for policy in [&deny, &audit] {
         several.write(&format!("{}.yaml", policy.name), &policy.text());
     }
+    // The ready policy for the real kind.
+    let train = include_str!("../../docs/examples/trainjob.yaml");
+    several.write("train.yaml", &format!("{train}{}", selector(&denied.namespace)));
     several.register();
     let guard = several.serve();
-    for policy in ["deny", "audit", "train"] {
+    for policy in ["deny", "audit", "trainjob"] {
         until_metric(&guard, &fits(policy), 1);
     }
     several.until_conditions_follow();
 
-    let patch_train_job = |field: &str| {
-        let patch = json!({"spec": {field: "2"}}).to_string();
-        denied.admin(&["patch", "trainjobs.trainer.example.com", "one", "--type=merge", "--patch", &patch])
+    let patch_train_job = |trainer: Value| {
+        let patch = json!({"spec": {"trainer": trainer}}).to_string();
+        denied.admin(&["patch", "trainjobs.trainer.kubeflow.org", "one", "--type=merge", "--patch", &patch])
+    };
+    let decides_by_kind = |nodes: u64| {
+        let status = patch_train_job(json!({"image": format!("registry.example.com/mnist:v{nodes}")})).status();
+        let cause = &status["details"]["causes"][0];
+        let said = (&status["code"], &status["reason"], &cause["field"]);
+        assert_eq!(said, (&json!(422), &json!("Invalid"), &json!("spec.trainer.image")));
+        // It is suspended.
+        patch_train_job(json!({"numNodes": nodes})).accepted();
     };
     let decides_by_namespace_and_kind = |value: &str| {
         patch(&denied, "backoffLimit", value).rejected(&[("spec.backoffLimit", "(added)")]);
         assert_eq!(audited.accepts(|| patch(&audited, "backoffLimit", value))["spec"]["backoffLimit"], value);
     };
     decides_by_namespace_and_kind("1");
-    let status = patch_train_job("a").status();
-    let cause = &status["details"]["causes"][0];
-    assert_eq!(
-        (&status["code"], &status["reason"], &cause["field"]),
-        (&json!(422), &json!("Invalid"), &json!("spec.a"))
-    );
-    patch_train_job("first").accepted();
+    decides_by_kind(3);
 
     Load::on(&denied, |load| {
         // A file that is broken: its policy stays, and the others are as they were.
         several.write("deny.yaml", "name: [");
         until_ready_says(&guard, "warning: the policy file cannot be used, and deny before stays in effect: ");
         decides_by_namespace_and_kind("2");
+        decides_by_kind(4);
         load.another_round();
         // It is mended, and looser.
         patch(&denied, "second", "1").rejected(&[("spec.second", "(added)")]);
@@ -206,6 +204,7 @@ fn holds_each_namespace_and_kind_to_its_own_policy(clusters: &Clusters) {
             "warning: the file of policy audit is gone; it stays in effect while webhooks lead to it",
         );
         decides_by_namespace_and_kind("3");
+        decides_by_kind(5);
         several.register();
         until("it is taken away", || Ok(guard.log().contains("the policy was taken away").then_some(())))
             .expect("no webhook leads to it");

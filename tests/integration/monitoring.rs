@@ -113,17 +113,20 @@ fn every_panel_has_a_title_and_a_description_of_its_own() {
 fn every_query_of_the_dashboard_uses_the_chosen_data_source() {
     let dashboard = file("dashboard.json");
     let variables: Vec<&str> = list(&dashboard, "/templating/list").iter().map(|one| text(one, "/name")).collect();
-    assert_eq!(variables, ["datasource", "namespace"]);
+    assert_eq!(variables, ["datasource", "cluster", "namespace"]);
     for panel in panels() {
         for asked in list(&panel, "/targets").iter().chain([&panel]) {
             assert_eq!(text(asked, "/datasource/uid"), "${datasource}", "{asked:#}");
         }
         for target in list(&panel, "/targets") {
             let query = Query::read(text(target, "/expr"));
-            for selector in query.selectors.iter().filter(|selector| selector.metric.starts_with("pytorchjob_guard_")) {
-                let chosen =
-                    |label: &str| selector.matchers.iter().any(|one| one.label == label && one.value == "$namespace");
-                assert!(chosen("namespace"), "{}: {selector:?}", panel["title"]);
+            for selector in &query.selectors {
+                let chosen = |label: &str, value: &str| {
+                    selector.matchers.iter().any(|one| one.label == label && one.value == value)
+                };
+                assert!(chosen("cluster", "$cluster"), "{}: {selector:?}", panel["title"]);
+                let is_ours = selector.metric.starts_with("pytorchjob_guard_");
+                assert!(!is_ours || chosen("namespace", "$namespace"), "{}: {selector:?}", panel["title"]);
             }
         }
     }

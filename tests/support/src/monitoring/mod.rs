@@ -52,7 +52,10 @@ pub fn queries() -> Vec<(String, String)> {
     let of_panel = |panel: &Value| {
         let title = text(panel, "/title").to_owned();
         let query = |target| {
-            let query = text(target, "/expr").replace("$__rate_interval", "5m").replace("$namespace", ".*");
+            let query = text(target, "/expr")
+                .replace("$__rate_interval", "5m")
+                .replace("$namespace", ".*")
+                .replace("$cluster", ".*");
             assert!(!query.contains('$'), "{title}: an unknown variable in {query}");
             (title.clone(), query)
         };

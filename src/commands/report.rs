@@ -80,8 +80,8 @@ fn read(files: &[PathBuf], mut each: impl FnMut(&Denial<'_>)) -> Result<(), Repo
             return Err(ReportError::NoLog { file: file.clone() });
         }
         if unknown > 0 {
-            progress.end();
-            say(format_args!("{}: {unknown} lines are of neither log, and were passed over", file.display()));
+            let note = format_args!("{}: {unknown} lines are of neither log, and were passed over", file.display());
+            progress.bar.suspend(|| say(note));
         }
     }
     progress.end();

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use memchr::memmem;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 /// A line of a log.
 #[derive(Debug, PartialEq)]
@@ -16,42 +16,33 @@ pub enum Line<'l> {
     Unknown,
 }
 
-/// An update that violates a policy.
-#[derive(Debug, PartialEq)]
+/// An update that violates a policy; as it stands here, the guard's own log line `denied` or `tolerated`.
+#[derive(Debug, PartialEq, Deserialize)]
 pub struct Denial<'l> {
+    #[serde(borrow, rename = "timestamp")]
     pub(super) time: Cow<'l, str>,
+    #[serde(borrow)]
     pub(super) policy: Cow<'l, str>,
+    #[serde(borrow)]
     pub(super) user: Cow<'l, str>,
+    #[serde(borrow)]
     pub(super) namespace: Cow<'l, str>,
+    #[serde(borrow)]
     pub(super) name: Cow<'l, str>,
+    #[serde(borrow)]
     pub(super) subresource: Cow<'l, str>,
     /// The field paths, joined by commas.
+    #[serde(borrow)]
     pub(super) fields: Cow<'l, str>,
     /// False if the policy's actions let the update through.
+    #[serde(rename = "message", deserialize_with = "is_denied")]
     pub(super) is_denied: bool,
+    #[serde(rename = "dry_run")]
     pub(super) is_dry_run: bool,
 }
 
-/// The guard's own log line, `denied` or `tolerated`.
-#[derive(Deserialize)]
-struct Logged<'l> {
-    #[serde(borrow)]
-    timestamp: Cow<'l, str>,
-    #[serde(borrow)]
-    message: Cow<'l, str>,
-    #[serde(borrow)]
-    policy: Cow<'l, str>,
-    #[serde(borrow)]
-    user: Cow<'l, str>,
-    #[serde(borrow)]
-    namespace: Cow<'l, str>,
-    #[serde(borrow)]
-    name: Cow<'l, str>,
-    #[serde(borrow)]
-    subresource: Cow<'l, str>,
-    dry_run: bool,
-    #[serde(borrow)]
-    fields: Cow<'l, str>,
+fn is_denied<'l, D: Deserializer<'l>>(message: D) -> Result<bool, D::Error> {
+    Ok(Cow::<str>::deserialize(message)? == "denied")
 }
 
 /// An event of `audit.k8s.io/v1`.
@@ -109,7 +100,7 @@ impl<'l> Line<'l> {
         let Some(start) = memchr::memchr(b'{', line) else { return Self::Unknown };
         let json = &line[start..];
         let denials = if has("\"message\":\"denied\"") || has("\"message\":\"tolerated\"") {
-            serde_json::from_slice(json).ok().map(Logged::denial)
+            serde_json::from_slice(json).ok().map(|denial| vec![denial])
         } else if has("pytorchjob-guard.internal/violations\"") {
             serde_json::from_slice(json).ok().map(Event::denials)
         } else {
@@ -121,22 +112,6 @@ impl<'l> Line<'l> {
             Some(denials) => Self::Denials(denials),
             None => Self::Unknown,
         }
-    }
-}
-
-impl<'l> Logged<'l> {
-    fn denial(self) -> Vec<Denial<'l>> {
-        vec![Denial {
-            time: self.timestamp,
-            policy: self.policy,
-            user: self.user,
-            namespace: self.namespace,
-            name: self.name,
-            subresource: self.subresource,
-            fields: self.fields,
-            is_denied: self.message == "denied",
-            is_dry_run: self.dry_run,
-        }]
     }
 }
 

@@ -58,7 +58,7 @@ pub fn json(report: &Report, out: &mut impl Write) -> io::Result<()> {
 fn tables(report: &Report) -> impl Iterator<Item = (&'static str, &Table)> {
     let Report { users, fields, namespaces, policies, days, .. } = report;
     let all = [("user", users), ("field", fields), ("namespace", namespaces), ("policy", policies), ("day", days)];
-    all.into_iter().filter(|(title, table)| match table.sorted().len() {
+    all.into_iter().filter(|(title, table)| match table.len() {
         0 => false,
         1 => *title != "policy",
         _ => true,

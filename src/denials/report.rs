@@ -123,6 +123,11 @@ impl Table {
         self.rows.insert(name.to_owned(), row);
     }
 
+    /// The number of rows.
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
     /// The rows, the largest first.
     pub(super) fn sorted(&self) -> Vec<&Row> {
         let mut rows: Vec<_> = self.rows.values().collect();

@@ -22,6 +22,7 @@ mod operated;
 mod outage;
 mod policy_rotation;
 mod ready_policies;
+mod release;
 mod rotation;
 mod run;
 mod scale_and_status;
@@ -33,6 +34,7 @@ mod training_operator;
 mod types;
 mod validation_actions;
 mod versions;
+mod workflows;
 
 use std::{env, process::ExitCode, sync::Arc};
 

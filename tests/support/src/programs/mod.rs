@@ -102,6 +102,26 @@ const fn types(modfile: Option<&'static str>, go_mod: &'static str, go_sum: &'st
     }
 }
 
+const PUBLISHING: Module = Module {
+    name: "publishing",
+    go_mod: include_str!("../../../cluster/publishing/go.mod"),
+    go_sum: include_str!("../../../cluster/publishing/go.sum"),
+    of: "github.com/sigstore/cosign/v3",
+    version_variable: None,
+    modfile: None,
+    sources: &[],
+};
+
+const ACTIONLINT: Module = Module {
+    name: "actionlint",
+    go_mod: include_str!("../../../cluster/actionlint/go.mod"),
+    go_sum: include_str!("../../../cluster/actionlint/go.sum"),
+    of: "github.com/rhysd/actionlint",
+    version_variable: None,
+    modfile: None,
+    sources: &[],
+};
+
 const H2SPEC: Module = Module {
     name: "h2spec",
     go_mod: include_str!("../../../cluster/h2spec/go.mod"),
@@ -240,6 +260,21 @@ pub fn python_client() -> io::Result<PathBuf> {
 /// The judges of equality by types: of the newest Kubernetes first, and of the oldest last.
 pub fn judges() -> io::Result<Vec<PathBuf>> {
     TYPES.iter().map(|module| module.built("types", ".")).collect()
+}
+
+/// cosign, which signs a release and verifies it.
+pub fn cosign() -> io::Result<PathBuf> {
+    PUBLISHING.built("cosign", "github.com/sigstore/cosign/v3/cmd/cosign")
+}
+
+/// crane, which pushes images; it has a registry, too.
+pub fn crane() -> io::Result<PathBuf> {
+    PUBLISHING.built("crane", "github.com/google/go-containerregistry/cmd/crane")
+}
+
+/// The linter of GitHub's workflows.
+pub fn actionlint() -> io::Result<PathBuf> {
+    ACTIONLINT.built("actionlint", "github.com/rhysd/actionlint/cmd/actionlint")
 }
 
 /// The suite of tests of HTTP/2.

@@ -48,7 +48,7 @@ struct Release {
     session: Arc<Session>,
     registry: SocketAddr,
     _serving: Process,
-    /// Where Helm is, and where cosign and crane are.
+    /// With crane, cosign and Helm.
     path: String,
 }
 
@@ -106,7 +106,7 @@ impl Release {
             Ok(serving.output()?.contains("serving on port").then_some(()))
         })
         .expect("a registry");
-        let programs = [cosign().expect("cosign"), helm().expect("Helm")];
+        let programs = [crane, cosign().expect("cosign"), helm().expect("Helm")];
         let folders = programs.iter().map(|program| program.parent().expect("a folder").display().to_string());
         let path = folders.chain(env::var("PATH").ok()).collect::<Vec<_>>().join(":");
 
@@ -258,6 +258,9 @@ fn a_published_release_is_verified(_: &Clusters) {
         let statement = BASE64_STANDARD.decode(attested["payload"].as_str().expect("a payload")).expect("base64");
         let statement: Value = serde_json::from_slice(&statement).expect("JSON");
         assert_eq!(statement["predicate"], sbom(architecture), "{statement:#}");
+        // It is signed by itself, too. `cosign verify` would take the attestation for a signature.
+        let verify = verify.replace("cyclonedx", "https://sigstore.dev/cosign/sign/v1");
+        release.tool(&format!("{verify} {image}@{one}")).succeeds();
     }
 
     // The chart installs the image beside which it was published.

@@ -102,7 +102,7 @@ const fn types(modfile: Option<&'static str>, go_mod: &'static str, go_sum: &'st
     }
 }
 
-const PUBLISHING: Module = Module {
+const COSIGN: Module = Module {
     name: "publishing",
     go_mod: include_str!("../../../cluster/publishing/go.mod"),
     go_sum: include_str!("../../../cluster/publishing/go.sum"),
@@ -111,6 +111,8 @@ const PUBLISHING: Module = Module {
     modfile: None,
     sources: &[],
 };
+
+const CRANE: Module = Module { of: "github.com/google/go-containerregistry", ..COSIGN };
 
 const ACTIONLINT: Module = Module {
     name: "actionlint",
@@ -264,12 +266,12 @@ pub fn judges() -> io::Result<Vec<PathBuf>> {
 
 /// cosign, which signs a release and verifies it.
 pub fn cosign() -> io::Result<PathBuf> {
-    PUBLISHING.built("cosign", "github.com/sigstore/cosign/v3/cmd/cosign")
+    COSIGN.built("cosign", "github.com/sigstore/cosign/v3/cmd/cosign")
 }
 
 /// crane, which pushes images; it has a registry, too.
 pub fn crane() -> io::Result<PathBuf> {
-    PUBLISHING.built("crane", "github.com/google/go-containerregistry/cmd/crane")
+    CRANE.built("crane", "github.com/google/go-containerregistry/cmd/crane")
 }
 
 /// The linter of GitHub's workflows.

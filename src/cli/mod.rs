@@ -4,6 +4,7 @@ mod address;
 mod certs;
 mod check;
 mod cluster;
+mod doctor;
 mod documents;
 mod duration;
 mod exempt;
@@ -31,9 +32,10 @@ pub use self::{
     certs::CertsArgs,
     check::{CheckArgs, Output},
     cluster::ClusterArgs,
+    doctor::{DoctorArgs, DoctorOutput},
     documents::{CompletionsArgs, ManArgs},
     exempt::ExemptArgs,
-    policy::{DoctorArgs, LintArgs, ListArgs, ListOutput, PolicyArgs, PolicyCommand, PolicyOutput, ShowArgs},
+    policy::{LintArgs, ListArgs, ListOutput, PolicyArgs, PolicyCommand, PolicyDoctorArgs, PolicyOutput, ShowArgs},
     registration::{FailurePolicy, ManifestOutput, MatchConditionsArgs, RegistrationArgs, VapArgs, WebhookArgs},
     report::{ReportArgs, ReportOutput},
     serve::{LogFormat, ServeArgs},
@@ -62,6 +64,8 @@ pub enum Command {
     Test(TestArgs),
     /// See, check and try policies.
     Policy(PolicyArgs),
+    /// Look at a live cluster: does the guard fit it, and does it hold the rule there?
+    Doctor(DoctorArgs),
     /// Report who was, or would be, denied what, by the guard's log or the API server's audit log.
     Report(ReportArgs),
     /// Print the ValidatingWebhookConfiguration that has an API server ask the guard.

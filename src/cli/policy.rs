@@ -24,7 +24,7 @@ pub enum PolicyCommand {
     /// Report errors in policies, and warn of what is probably a mistake.
     Lint(LintArgs),
     /// Hold a policy against a CRD: which of its fields do the objects have?
-    Doctor(DoctorArgs),
+    Doctor(PolicyDoctorArgs),
     /// Print the matchConditions with which an API server asks the guard only about what a policy could deny.
     MatchConditions(MatchConditionsArgs),
     /// Print the nearest ValidatingAdmissionPolicy and its binding, for clusters that cannot run a webhook.
@@ -89,7 +89,7 @@ pub struct LintArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "kubectl get crd pytorchjobs.kubeflow.org -o yaml | pytorchjob-guard policy doctor --crd -\n\n\
                   Exit code 0: the policy does what it says. 1: it does not, and the output says where. 2: bad input.")]
-pub struct DoctorArgs {
+pub struct PolicyDoctorArgs {
     /// A built-in policy's name, or a policy file.
     #[arg(long, value_name = "NAME|FILE", env = "PYTORCHJOB_GUARD_POLICY", default_value = "cci")]
     pub policy: String,

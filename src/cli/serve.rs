@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, ValueEnum};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, ValueEnum, builder::Resettable};
 
 use super::{
     address::address,
@@ -10,6 +10,7 @@ use super::{
     duration::{deadline, duration},
     exempt::ExemptArgs,
 };
+use crate::cli::Cli;
 
 /// The arguments of `serve`. Every option is also read from the environment as `PYTORCHJOB_GUARD_…`.
 #[derive(Debug, Args)]
@@ -91,4 +92,39 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+impl ServeArgs {
+    /// The arguments of a container, with its environment variables and not those of this process. `words` begins with `serve`.
+    ///
+    /// # Errors
+    ///
+    /// clap's message, on one line, if `serve` would not start with them.
+    pub(crate) fn of_container(words: &[String], env: &[(String, String)]) -> Result<Self, String> {
+        let mut serve = Cli::command().find_subcommand("serve").cloned().unwrap_or_default();
+        let mut all = vec!["serve".to_owned()];
+        for argument in serve.get_arguments() {
+            let (Some(long), Some(variable)) = (argument.get_long(), argument.get_env()) else { continue };
+            let Some((_, value)) = env.iter().find(|(name, _)| variable == name.as_str()) else { continue };
+            let option = format!("--{long}");
+            // An argument goes before the variable.
+            if words.iter().any(|word| word.split('=').next() == Some(&option)) {
+                continue;
+            }
+            let takes_value = argument.get_action().takes_values();
+            all.extend(
+                (takes_value || value == "true")
+                    .then(|| if takes_value { format!("{option}={value}") } else { option.clone() }),
+            );
+        }
+        all.extend(words.iter().skip(1).cloned());
+        serve = serve.mut_args(|argument| argument.env(Resettable::Reset));
+        let parsed = serve.try_get_matches_from(all).and_then(|matches| Self::from_arg_matches(&matches));
+        parsed.map_err(|error| {
+            let text = error.to_string();
+            // What follows is about the usage.
+            let problem = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+            problem.split_whitespace().collect::<Vec<_>>().join(" ")
+        })
+    }
 }

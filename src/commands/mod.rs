@@ -14,6 +14,7 @@ use crate::{
 
 mod certs;
 mod check;
+mod doctor;
 mod documents;
 mod kubectl;
 mod log;
@@ -67,6 +68,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Policy(args) => policy::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Registration(args) => registration::registration(&args),
         Command::Certs(args) => certs::run(&args),

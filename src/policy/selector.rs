@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
+use serde_json::Value;
 
 /// Reads a label selector as kubectl takes it: `a=b,c!=d,e in (f,g),h notin (i),j,!k`.
 pub fn parse_selector(text: &str) -> Result<LabelSelector, String> {
@@ -77,6 +78,19 @@ pub(super) fn label_value(text: &str) -> Option<String> {
 pub(crate) fn selects(selector: Option<&LabelSelector>, wanted: Option<&LabelSelector>) -> bool {
     let present = selector.map(requirements).unwrap_or_default();
     present.is_empty() || wanted.is_some_and(|wanted| requirements(wanted) == present)
+}
+
+/// True if labels, a JSON object or nothing, match the selector as `metav1.LabelSelectorAsSelector` takes it; none matches all.
+pub(crate) fn matches(selector: Option<&LabelSelector>, labels: &Value) -> bool {
+    selector.map(requirements).unwrap_or_default().into_iter().all(|(key, operator, values)| {
+        let value = labels[key].as_str();
+        match operator {
+            "In" => value.is_some_and(|value| values.contains(value)),
+            "NotIn" => value.is_none_or(|value| !values.contains(value)),
+            "Exists" => value.is_some(),
+            _ => value.is_none(),
+        }
+    })
 }
 
 /// True if no labels match both selectors, as far as two requirements about one label tell.

@@ -63,6 +63,36 @@ impl Sources {
         Ok((sources, set))
     }
 
+    /// The policies of sources of that name, where these contents stand in for the file system: those of the pod of a guard.
+    ///
+    /// # Errors
+    ///
+    /// The first of the names that is neither a built-in policy nor there.
+    pub(crate) fn of_contents(
+        names: &[String],
+        webhooks: WebhookSettings,
+        users: &[ExemptUser],
+        contents: &Contents,
+    ) -> Result<PolicySet, SourceError> {
+        let origin = |name: &String| {
+            let path = PathBuf::from(name);
+            if let Some(source) = Source::built_in(name, users) {
+                return Ok(Origin::BuiltIn(Box::new(source.policy()?)));
+            }
+            if contents.iter().any(|(file, _)| *file == path) {
+                return Ok(Origin::File(path));
+            }
+            if contents.iter().any(|(file, _)| file.parent() == Some(&path)) {
+                return Ok(Origin::Folder(path));
+            }
+            Err(SourceError::Unusable(format!("{name}: no ConfigMap of the guard's pods holds it")))
+        };
+        let list = names.iter().map(origin).collect::<Result<_, _>>()?;
+        let is_read = |file: &Path| is_policy_file(file) || names.iter().any(|name| Path::new(name) == file);
+        let contents = contents.iter().filter(|(file, _)| is_read(file)).cloned().collect();
+        Ok(Self { list, webhooks }.policies(&contents, &PolicySet::default()))
+    }
+
     /// True if nothing can change.
     pub(crate) fn are_fixed(&self) -> bool {
         self.list.iter().all(|origin| matches!(origin, Origin::BuiltIn(_)))
@@ -194,14 +224,19 @@ pub(crate) fn policy_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
-        if !name.starts_with('.') && ends(&ENDINGS) && !ends(&SUITE_ENDINGS) && !path.is_dir() {
+        if is_policy_file(&path) && !path.is_dir() {
             files.push(path);
         }
     }
     files.sort();
     Ok(files)
+}
+
+/// True if a file of that name in a folder is read as a policy.
+fn is_policy_file(file: &Path) -> bool {
+    let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
+    !name.starts_with('.') && ends(&ENDINGS) && !ends(&SUITE_ENDINGS)
 }
 
 /// Takes the policy from all but the first of those that have one name: they would be served at one path.

@@ -5,14 +5,13 @@ use std::io;
 use super::{Ended, Exit, registration, say};
 use crate::{
     cli::{PolicyArgs, PolicyCommand},
+    crd::CrdError,
     policy::SourceError,
 };
 
-mod crd;
 mod doctor;
 mod lint;
 mod list;
-mod schema;
 mod show;
 
 pub use self::show::policy_as_json;
@@ -36,7 +35,7 @@ enum PolicyCommandError {
     #[error("--policy {0}")]
     Option(SourceError),
     #[error(transparent)]
-    Crd(#[from] crd::CrdError),
+    Crd(#[from] CrdError),
     #[error("the policy cannot be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
     #[error("standard output: {0}")]

@@ -1,15 +1,23 @@
-//! Reads CRDs: what `kubectl get crd -o yaml` or `-o json` prints, and the files of a release.
+//! Definitions of custom resources: what `kubectl get crd -o yaml` or `-o json` prints, and the files of a release, and what a policy
+//! makes of them.
+
+mod fit;
+mod schema;
 
 use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::Value;
 
+pub(crate) use self::{
+    fit::{Fit, KUEUES},
+    schema::Fate,
+};
 use crate::documents::{self, DocumentError};
 
 /// The reason why there are no definitions. Every message names the file.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum CrdError {
+pub(crate) enum CrdError {
     #[error(transparent)]
     Text(#[from] DocumentError),
     #[error("{name}: {message}")]
@@ -25,33 +33,33 @@ pub(super) enum CrdError {
 /// The parts of a `CustomResourceDefinition` that a policy has to do with.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Crd {
-    pub(super) spec: Spec,
+pub(crate) struct Crd {
+    pub(crate) spec: Spec,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Spec {
-    pub(super) group: String,
-    pub(super) names: Names,
-    pub(super) versions: Vec<Version>,
+pub(crate) struct Spec {
+    pub(crate) group: String,
+    pub(crate) names: Names,
+    pub(crate) versions: Vec<Version>,
     /// Of definitions that were made as v1beta1: nothing is pruned, whatever the schema says.
     #[serde(default)]
-    pub(super) preserve_unknown_fields: bool,
+    pub(crate) preserve_unknown_fields: bool,
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Names {
-    pub(super) plural: String,
+pub(crate) struct Names {
+    pub(crate) plural: String,
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Version {
-    pub(super) name: String,
-    pub(super) served: bool,
+pub(crate) struct Version {
+    pub(crate) name: String,
+    pub(crate) served: bool,
     schema: Option<Validation>,
     #[serde(default)]
-    pub(super) subresources: Subresources,
+    pub(crate) subresources: Subresources,
 }
 
 #[derive(Debug, Deserialize)]
@@ -61,31 +69,31 @@ struct Validation {
 }
 
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Subresources {
-    pub(super) status: Option<Value>,
-    pub(super) scale: Option<Scale>,
+pub(crate) struct Subresources {
+    pub(crate) status: Option<Value>,
+    pub(crate) scale: Option<Scale>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Scale {
-    pub(super) spec_replicas_path: String,
+pub(crate) struct Scale {
+    pub(crate) spec_replicas_path: String,
 }
 
 impl Version {
-    pub(super) fn schema(&self) -> Option<&Value> {
+    pub(crate) fn schema(&self) -> Option<&Value> {
         self.schema.as_ref()?.open_api_v3_schema.as_ref()
     }
 }
 
 impl Crd {
     /// `pytorchjobs.kubeflow.org`
-    pub(super) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         format!("{}.{}", self.spec.names.plural, self.spec.group)
     }
 
     /// The definitions in a file; `-` is standard input.
-    pub(super) fn read(path: &Path) -> Result<Vec<Self>, CrdError> {
+    pub(crate) fn read(path: &Path) -> Result<Vec<Self>, CrdError> {
         let (name, bytes) = documents::bytes(path)?;
         let documents = documents_of(documents::text(&name, &bytes)?)
             .map_err(|message| CrdError::Syntax { name: name.clone(), message })?;
@@ -103,7 +111,8 @@ impl Crd {
         Ok(crds)
     }
 
-    fn from_value(value: Value, name: &str) -> Result<Self, CrdError> {
+    /// The definition; `name` is what messages call its origin.
+    pub(crate) fn from_value(value: Value, name: &str) -> Result<Self, CrdError> {
         let name = name.to_owned();
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let (crd, api_version) = (text(&value["metadata"]["name"]), text(&value["apiVersion"]));

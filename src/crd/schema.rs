@@ -32,7 +32,7 @@ static OBJECT_META: LazyLock<Value> = LazyLock::new(|| {
 
 /// The fate of a field in an object that is sent, from bad to good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Fate {
+pub(crate) enum Fate {
     /// It is taken out before anything sees it.
     Pruned,
     /// It is kept, though the schema does not know it.
@@ -42,7 +42,7 @@ pub(super) enum Fate {
 }
 
 /// The fate of the field in objects of this schema; for a field with `*`, the best one.
-pub(super) fn fate(schema: &Value, field: &Pattern) -> Fate {
+pub(crate) fn fate(schema: &Value, field: &Pattern) -> Fate {
     walk(Some(schema), true, field.tokens())
 }
 

@@ -1,0 +1,189 @@
+//! The checks of a guard that is installed: its registration, its certificates, its replicas.
+
+use std::{collections::BTreeSet, time::SystemTime};
+
+use k8s_openapi::ByteString;
+use serde_json::Value;
+
+use super::{
+    finding::{Check, Finding, some},
+    guard::Guard,
+    snapshot::{Kind, Replica, Snapshot},
+    webhooks::is_guards,
+};
+use crate::{
+    certificates::{Expiry, Validity, pem},
+    policy::PolicySet,
+    registration::{Drift, drift},
+};
+
+const REGISTRATION: Check = Check("registration", "docs/operations.md#the-registration-does-not-match-the-policy");
+const POLICY: Check = Check("policy", "docs/operations.md#the-policy-file-is-invalid");
+const OVERLAP: Check = Check("overlap", "docs/policies.md#several-policies");
+const CERTIFICATES: Check = Check("certificates", "docs/operations.md#the-certificate-expires");
+const REPLICAS: Check = Check("replicas", "docs/operations.md#pods-are-not-ready");
+const PORT: Check = Check("port", "manifests/README.md#your-cluster-may-want-more");
+const INSTALLED: Check = Check("registration", "README.md#install-it");
+
+/// The findings about the guard, and the policies that it serves as far as they are known.
+pub(crate) fn after(snapshot: &Snapshot) -> (Vec<Finding>, Option<PolicySet>) {
+    if let Some(problem) = snapshot.problem(Kind::Validating) {
+        return (vec![REGISTRATION.failed(format!("cannot look at registrations: {problem}"))], None);
+    }
+    let Some(guard) = Guard::find(snapshot) else {
+        let message =
+            "the guard is not installed: there is no ValidatingWebhookConfiguration of it, so any update is allowed";
+        return (vec![INSTALLED.failed(message)], None);
+    };
+    let mut findings = Vec::new();
+    let registrations = snapshot.all(Kind::Validating).iter().filter(|configuration| is_guards(configuration)).count();
+    if registrations > 1 {
+        let name = guard.configuration.metadata.name.as_deref().unwrap_or_default();
+        findings
+            .push(REGISTRATION.warning(format!("{registrations} guards are registered; this is about {name} alone")));
+    }
+    let policies = guard.policies(snapshot);
+    match &policies {
+        Ok(policies) => findings.extend(of_policies(&guard, policies)),
+        Err(problem) => {
+            findings.push(
+                POLICY
+                    .warning(format!("the guard's policies are not known, nor whether its webhooks match: {problem}")),
+            );
+        }
+    }
+    findings.push(bundle(&guard, snapshot.now));
+    if guard.service.is_some() {
+        findings.extend(replicas(&guard, snapshot));
+        findings.extend(snapshot.port.as_ref().map(|port| match port {
+            Ok(()) => PORT.ok("the API server reaches the guard's Service"),
+            Err(problem) => PORT.failed(format!("the API server does not reach the guard's Service: {problem}")),
+        }));
+    } else {
+        findings.push(REPLICAS.warning("the guard runs outside of the cluster, so its replicas were not looked at"));
+    }
+    (findings, policies.ok())
+}
+
+/// The files that hold no policy, the differences from the registration, and policies that overlap.
+fn of_policies(guard: &Guard, policies: &PolicySet) -> Vec<Finding> {
+    let mut findings: Vec<_> = policies.problems().map(|problem| POLICY.failed(problem.reason)).collect();
+    let all = drift(&guard.configuration, guard.service.as_ref(), policies);
+    findings.extend(all.iter().map(|Drift { policy, message }| {
+        REGISTRATION.failed(match policy {
+            Some(policy) => format!("updates get past the guard that the policy {policy} denies: {message}"),
+            None => format!("updates are rejected: {message}"),
+        })
+    }));
+    if all.is_empty() {
+        findings.push(REGISTRATION.ok("the guard is registered for all updates that its policies deny"));
+    }
+    let served: Vec<_> = policies.policies().collect();
+    for (index, policy) in served.iter().enumerate() {
+        for other in &served[..index] {
+            findings.extend(
+                policy
+                    .overlap(other)
+                    .map(|overlap| OVERLAP.warning(format!("{} and {}: {overlap}", other.name(), policy.name()))),
+            );
+        }
+    }
+    findings
+}
+
+/// The CAs that the API server trusts the guard by.
+fn bundle(guard: &Guard, now: SystemTime) -> Finding {
+    let mut latest: Option<Validity> = None;
+    for webhook in guard.configuration.webhooks.iter().flatten() {
+        let ByteString(bundle) = webhook.client_config.ca_bundle.clone().unwrap_or_default();
+        let validities = pem::certificates(&bundle).unwrap_or_default();
+        let validities = validities.into_iter().filter_map(|one| Validity::of_chain(&[one]).ok());
+        let Some(last) = validities.max_by_key(|validity| validity.not_after) else {
+            return CERTIFICATES.failed(format!(
+                "webhook {} has no caBundle, so the API server trusts no certificate and rejects the updates it asks about",
+                webhook.name
+            ));
+        };
+        // The webhook that is worst off counts.
+        latest = Some(latest.filter(|so_far| so_far.not_after <= last.not_after).unwrap_or(last));
+    }
+    latest.map_or_else(
+        || CERTIFICATES.failed("the registration has no webhook"),
+        |validity| certificate("the CA that the API server trusts", validity, now),
+    )
+}
+
+fn certificate(what: &str, validity: Validity, now: SystemTime) -> Finding {
+    let date = |time| humantime::format_rfc3339_seconds(time);
+    match validity.expiry(now) {
+        Expiry::Good => CERTIFICATES.ok(format!("{what} is valid until {}", date(validity.ends()))),
+        Expiry::Early => CERTIFICATES.failed(format!("{what} is valid only from {}", date(validity.begins()))),
+        Expiry::Ending => {
+            CERTIFICATES.warning(format!("{what} ends at {} and should have been renewed", date(validity.ends())))
+        }
+        Expiry::Ended => CERTIFICATES.failed(format!("{what} ended at {}", date(validity.ends()))),
+    }
+}
+
+fn replicas(guard: &Guard, snapshot: &Snapshot) -> Vec<Finding> {
+    if let Some(problem) = snapshot.problem(Kind::Deployment).or(snapshot.problem(Kind::Pod)) {
+        return vec![REPLICAS.warning(format!("cannot look at the replicas: {problem}"))];
+    }
+    let Some(deployment) = &guard.deployment else {
+        return vec![REPLICAS.failed("no Deployment is behind the guard's Service")];
+    };
+    let wanted = deployment["spec"]["replicas"].as_u64().unwrap_or(1);
+    let own = guard.pods(snapshot);
+    let is_own = |pod: &&Value| own.iter().any(|name| pod["metadata"]["name"] == *name);
+    let ready = snapshot.all(Kind::Pod).iter().filter(is_own).filter(|pod| is_ready(pod)).count() as u64;
+    let mut findings = vec![match ready {
+        0 => REPLICAS.failed(format!("none of {wanted} replicas is ready")),
+        ready if ready < wanted => REPLICAS.failed(format!("{ready} of {wanted} replicas are ready")),
+        1 => REPLICAS.warning("one replica is ready, and no other takes over where it stops"),
+        ready => REPLICAS.ok(format!("{ready} replicas are ready")),
+    }];
+    let answers: Vec<_> =
+        snapshot.replicas.iter().filter_map(|replica| Some((replica, replica.readyz.as_ref().ok()?))).collect();
+    let silent: Vec<_> = snapshot.replicas.iter().filter(|replica| replica.readyz.is_err()).collect();
+    if let [first, ..] = silent[..] {
+        let names: Vec<_> = silent.iter().map(|replica| replica.pod.clone()).collect();
+        let problem = first.readyz.as_ref().err().map_or("", String::as_str);
+        findings.push(REPLICAS.warning(format!("no answer through the API server from {}: {problem}", some(&names))));
+    }
+    let digests =
+        |text: &str| text.lines().filter_map(|line| line.strip_prefix("policy ")).collect::<Vec<_>>().join("; ");
+    let served: BTreeSet<_> = answers.iter().map(|(_, text)| digests(text)).collect();
+    match &served.iter().collect::<Vec<_>>()[..] {
+        [] => {}
+        [one] => findings.push(POLICY.ok(format!("all replicas serve the same: {one}"))),
+        several => findings.push(POLICY.failed(format!(
+            "replicas differ, as they do for a minute after a change: {}",
+            several.iter().map(|one| one.as_str()).collect::<Vec<_>>().join(" | ")
+        ))),
+    }
+    // What gets past the guard was said of the registration itself.
+    let warnings = answers.iter().flat_map(|(_, text)| text.lines()).filter_map(|line| line.strip_prefix("warning: "));
+    let warnings = warnings.filter(|line| !line.starts_with("updates "));
+    findings.extend(warnings.collect::<BTreeSet<_>>().into_iter().map(|warning| REPLICAS.warning(warning)));
+    let first = snapshot.replicas.iter().filter_map(leaf).min_by_key(|validity| validity.not_after);
+    findings.extend(first.map(|validity| certificate("the certificate that the guard serves", validity, snapshot.now)));
+    findings
+}
+
+fn is_ready(pod: &Value) -> bool {
+    let mut conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+    conditions.any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+}
+
+/// The validity of the certificate that a replica serves, by its metrics.
+fn leaf(replica: &Replica) -> Option<Validity> {
+    let page = replica.metrics.as_ref().ok()?;
+    let value = |name: &str| {
+        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
+        line.split('.').next()?.parse::<i64>().ok()
+    };
+    Some(Validity {
+        not_before: value("pytorchjob_guard_certificate_start_timestamp_seconds")?,
+        not_after: value("pytorchjob_guard_certificate_expiry_timestamp_seconds")?,
+    })
+}

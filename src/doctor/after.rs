@@ -6,7 +6,7 @@ use k8s_openapi::ByteString;
 use serde_json::Value;
 
 use super::{
-    finding::{Check, Finding, some},
+    finding::{Check, Finding},
     guard::Guard,
     snapshot::{Kind, Replica, Snapshot},
     webhooks::is_guards,
@@ -45,6 +45,8 @@ pub(crate) fn after(snapshot: &Snapshot) -> (Vec<Finding>, Option<PolicySet>) {
     let policies = guard.policies(snapshot);
     match &policies {
         Ok(policies) => findings.extend(of_policies(&guard, policies)),
+        // Nothing of it is in the cluster but the registration.
+        Err(_) if guard.service.is_none() => {}
         Err(problem) => {
             findings.push(
                 POLICY
@@ -54,13 +56,15 @@ pub(crate) fn after(snapshot: &Snapshot) -> (Vec<Finding>, Option<PolicySet>) {
     }
     findings.push(bundle(&guard, snapshot.now));
     if guard.service.is_some() {
-        findings.extend(replicas(&guard, snapshot));
+        findings.extend(replicas(&guard, policies.as_ref().ok(), snapshot));
         findings.extend(snapshot.port.as_ref().map(|port| match port {
             Ok(()) => PORT.ok("the API server reaches the guard's Service"),
             Err(problem) => PORT.failed(format!("the API server does not reach the guard's Service: {problem}")),
         }));
     } else {
-        findings.push(REPLICAS.warning("the guard runs outside of the cluster, so its replicas were not looked at"));
+        findings.push(
+            REPLICAS.warning("the guard runs outside of the cluster, so its replicas and policies were not looked at"),
+        );
     }
     (findings, policies.ok())
 }
@@ -125,7 +129,7 @@ fn certificate(what: &str, validity: Validity, now: SystemTime) -> Finding {
     }
 }
 
-fn replicas(guard: &Guard, snapshot: &Snapshot) -> Vec<Finding> {
+fn replicas(guard: &Guard, policies: Option<&PolicySet>, snapshot: &Snapshot) -> Vec<Finding> {
     if let Some(problem) = snapshot.problem(Kind::Deployment).or(snapshot.problem(Kind::Pod)) {
         return vec![REPLICAS.warning(format!("cannot look at the replicas: {problem}"))];
     }
@@ -142,31 +146,42 @@ fn replicas(guard: &Guard, snapshot: &Snapshot) -> Vec<Finding> {
         1 => REPLICAS.warning("one replica is ready, and no other takes over where it stops"),
         ready => REPLICAS.ok(format!("{ready} replicas are ready")),
     }];
-    let answers: Vec<_> =
-        snapshot.replicas.iter().filter_map(|replica| Some((replica, replica.readyz.as_ref().ok()?))).collect();
-    let silent: Vec<_> = snapshot.replicas.iter().filter(|replica| replica.readyz.is_err()).collect();
-    if let [first, ..] = silent[..] {
-        let names: Vec<_> = silent.iter().map(|replica| replica.pod.clone()).collect();
-        let problem = first.readyz.as_ref().err().map_or("", String::as_str);
-        findings.push(REPLICAS.warning(format!("no answer through the API server from {}: {problem}", some(&names))));
-    }
-    let digests =
-        |text: &str| text.lines().filter_map(|line| line.strip_prefix("policy ")).collect::<Vec<_>>().join("; ");
-    let served: BTreeSet<_> = answers.iter().map(|(_, text)| digests(text)).collect();
-    match &served.iter().collect::<Vec<_>>()[..] {
-        [] => {}
-        [one] => findings.push(POLICY.ok(format!("all replicas serve the same: {one}"))),
-        several => findings.push(POLICY.failed(format!(
-            "replicas differ, as they do for a minute after a change: {}",
-            several.iter().map(|one| one.as_str()).collect::<Vec<_>>().join(" | ")
-        ))),
-    }
-    // What gets past the guard was said of the registration itself.
-    let warnings = answers.iter().flat_map(|(_, text)| text.lines()).filter_map(|line| line.strip_prefix("warning: "));
-    let warnings = warnings.filter(|line| !line.starts_with("updates "));
-    findings.extend(warnings.collect::<BTreeSet<_>>().into_iter().map(|warning| REPLICAS.warning(warning)));
+    findings.extend(answers(snapshot, policies));
     let first = snapshot.replicas.iter().filter_map(leaf).min_by_key(|validity| validity.not_after);
     findings.extend(first.map(|validity| certificate("the certificate that the guard serves", validity, snapshot.now)));
+    findings
+}
+
+/// What the replicas say of themselves: why they are not ready, and which policies they serve.
+fn answers(snapshot: &Snapshot, policies: Option<&PolicySet>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for Replica { pod, readyz, .. } in &snapshot.replicas {
+        findings.extend(readyz.as_ref().err().map(|problem| REPLICAS.warning(format!("{pod} says: {problem}"))));
+    }
+    let answers: Vec<_> = snapshot.replicas.iter().filter_map(|replica| replica.readyz.as_deref().ok()).collect();
+    let served = answers.iter().map(|text| {
+        let policies = text.lines().filter_map(|line| line.strip_prefix("policy "));
+        policies.collect::<Vec<_>>().join("; ")
+    });
+    let served: BTreeSet<_> = served.collect();
+    // While a file cannot be used, the policy that it held before stays in effect.
+    let stored = policies.filter(|policies| policies.problems().next().is_none()).map(|policies| {
+        let all = policies.policies().map(|policy| format!("{}, digest {}", policy.name(), policy.digest()));
+        all.collect::<Vec<_>>().join("; ")
+    });
+    let named = served.iter().map(String::as_str).collect::<Vec<_>>().join(" | ");
+    findings.extend(match (served.len(), stored) {
+        (0, _) => None,
+        (1, Some(stored)) if stored != named => Some(POLICY.failed(format!(
+            "the replicas serve {named}, but are given {stored}: a change takes effect within about a minute"
+        ))),
+        (1, _) => Some(POLICY.ok(format!("every replica serves {named}"))),
+        _ => Some(POLICY.failed(format!("the replicas differ: {named}; a change takes effect within about a minute"))),
+    });
+    // What gets past the guard was said of the registration itself.
+    let warnings = answers.iter().flat_map(|text| text.lines()).filter_map(|line| line.strip_prefix("warning: "));
+    let warnings = warnings.filter(|line| !line.starts_with("updates "));
+    findings.extend(warnings.collect::<BTreeSet<_>>().into_iter().map(|warning| REPLICAS.warning(warning)));
     findings
 }
 

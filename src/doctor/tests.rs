@@ -17,7 +17,7 @@ use crate::{
 const NOON: &str = "2026-11-27T12:00:00Z";
 
 fn cluster() -> Snapshot {
-    let noon = UNIX_EPOCH + Duration::from_secs(1_795_780_800);
+    let noon = UNIX_EPOCH + Duration::from_hours(498_828);
     assert_eq!(humantime::format_rfc3339_seconds(noon).to_string(), NOON);
     Snapshot::of("v1.37.2".to_owned(), noon)
 }
@@ -28,7 +28,7 @@ fn with(mut snapshot: Snapshot, kind: Kind, object: Value) -> Snapshot {
 }
 
 /// The definition of jobs with this schema of `spec`.
-fn definition(spec: Value) -> Value {
+fn definition(spec: &Value) -> Value {
     json!({
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
         "metadata": {"name": "pytorchjobs.kubeflow.org"},
@@ -42,11 +42,11 @@ fn definition(spec: Value) -> Value {
 fn run_policy() -> Value {
     let fields =
         json!({"activeDeadlineSeconds": {}, "ttlSecondsAfterFinished": {}, "cleanPodPolicy": {}, "suspend": {}});
-    definition(json!({"type": "object", "properties": {"runPolicy": {"type": "object", "properties": fields}}}))
+    definition(&json!({"type": "object", "properties": {"runPolicy": {"type": "object", "properties": fields}}}))
 }
 
 fn keeps_all() -> Value {
-    definition(json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true}))
+    definition(&json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true}))
 }
 
 /// A Kueue in a namespace: its definition, its webhooks, what answers them.
@@ -99,7 +99,7 @@ fn finds_the_policy_to_take() {
     let elsewhere = "with --exempt kueue=system:serviceaccount:openshift-kueue-operator:kueue-controller-manager";
     for (snapshot, outcome, message) in [
         (with(cluster(), Kind::Crd, run_policy()), Outcome::Ok, "the policy to take is training-operator"),
-        (with(cluster(), Kind::Crd, definition(spec)), Outcome::Ok, "the policy to take is cci"),
+        (with(cluster(), Kind::Crd, definition(&spec)), Outcome::Ok, "the policy to take is cci"),
         (kueue(with(cluster(), Kind::Crd, run_policy()), "kueue-system"), Outcome::Ok, "the policy to take is kueue"),
         (kueue(with(cluster(), Kind::Crd, run_policy()), "openshift-kueue-operator"), Outcome::Ok, elsewhere),
         (with(cluster(), Kind::Crd, keeps_all()), Outcome::Warning, "cci and training-operator both fit"),
@@ -113,7 +113,11 @@ fn finds_the_policy_to_take() {
             Outcome::Ok,
             "the policy to take is training-operator",
         ),
-        (with(cluster(), Kind::Crd, definition(json!({"type": "object"}))), Outcome::Failed, "no built-in policy fits"),
+        (
+            with(cluster(), Kind::Crd, definition(&json!({"type": "object"}))),
+            Outcome::Failed,
+            "no built-in policy fits",
+        ),
     ] {
         let (found, said) = of(&snapshot, "policy");
         assert!(found == outcome && said.contains(message), "{found:?} {said:?} in place of {message:?}");
@@ -201,7 +205,9 @@ fn warns_of_tools_that_delete_what_is_denied() {
 }
 
 /// The guard with that policy, as it is installed.
-fn installed(policy: &str, text: &str) -> Snapshot {
+fn installed(text: &str) -> Snapshot {
+    let policy = Policy::parse(text).expect("a policy");
+    let readyz = format!("ok\npolicy {}, digest {}", policy.name(), policy.digest());
     let mut registration = json!(
         Registration {
             name: "guard".to_owned(),
@@ -209,7 +215,7 @@ fn installed(policy: &str, text: &str) -> Snapshot {
             ca_bundle: None,
             always_ask: false,
         }
-        .configuration(&PolicySet::of(Policy::parse(text).expect("a policy")))
+        .configuration(&PolicySet::of(policy))
     );
     // Valid until 4096.
     let ca = rcgen::generate_simple_self_signed(["guard.ops.svc".to_owned()]).expect("a certificate");
@@ -240,15 +246,14 @@ fn installed(policy: &str, text: &str) -> Snapshot {
         snapshot = with(snapshot, Kind::Pod, pod);
         let (begin, end) = ("certificate_start_timestamp_seconds", "certificate_expiry_timestamp_seconds");
         let metrics = format!("pytorchjob_guard_{begin} 1795770000.0\npytorchjob_guard_{end} 1795856400.0\n");
-        let readyz = Ok(format!("ok\npolicy {policy}, digest 0123456789ab"));
-        snapshot.replicas.push(Replica { pod: name.to_owned(), readyz, metrics: Ok(metrics) });
+        snapshot.replicas.push(Replica { pod: name.to_owned(), readyz: Ok(readyz.clone()), metrics: Ok(metrics) });
     }
     snapshot.port = Some(Ok(()));
     snapshot
 }
 
 fn cci() -> Snapshot {
-    installed("cci", Policy::builtin_text("cci").expect("a policy"))
+    installed(Policy::builtin_text("cci").expect("a policy"))
 }
 
 #[test]
@@ -288,6 +293,12 @@ fn names_what_is_wrong_with_the_guard() {
             "has no caBundle",
         ),
         (
+            changed(Kind::ConfigMap, &|map| map["data"]["policy.yaml"] = json!(Policy::builtin_text("kueue"))),
+            "policy",
+            Outcome::Failed,
+            "but are given kueue, digest",
+        ),
+        (
             changed(Kind::ConfigMap, &|map| map["data"]["policy.yaml"] = json!("name: [")),
             "policy",
             Outcome::Failed,
@@ -310,9 +321,14 @@ fn names_what_is_wrong_with_the_guard() {
             of_replica(&|replica| replica.readyz = Ok("ok\npolicy cci, digest ba9876543210".to_owned())),
             "policy",
             Outcome::Failed,
-            "replicas differ",
+            "the replicas differ",
         ),
-        (of_replica(&|replica| replica.readyz = Err("no route".to_owned())), "replicas", Outcome::Warning, "from two"),
+        (
+            of_replica(&|replica| replica.readyz = Err("no route".to_owned())),
+            "replicas",
+            Outcome::Warning,
+            "two says: no route",
+        ),
         (
             of_replica(&|replica| {
                 replica.readyz =

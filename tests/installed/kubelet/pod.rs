@@ -45,6 +45,8 @@ pub(super) struct Pod {
     ready: bool,
     unready_probes: u64,
     unlive_since: Option<Instant>,
+    /// The outcome of a container that is not started again.
+    is_over: Option<bool>,
     /// The status that the API server was sent last.
     told: Value,
     /// When each condition became what it is.
@@ -70,6 +72,7 @@ impl Pod {
             ready: false,
             unready_probes: 0,
             unlive_since: None,
+            is_over: None,
             told: Value::Null,
             since: BTreeMap::new(),
         }
@@ -93,8 +96,13 @@ impl Pod {
                     *lock(&self.container) = None;
                     (self.started, self.ready, self.unready_probes, self.unlive_since) = (false, false, 0, None);
                     not_before = Instant::now() + if self.restarts == 0 { Duration::ZERO } else { PAUSE };
-                    self.restarts += 1;
+                    if pod["spec"]["restartPolicy"] == "Never" {
+                        self.is_over = Some(status.success());
+                    } else {
+                        self.restarts += 1;
+                    }
                 }
+                None if self.is_over.is_some() => {}
                 None if Instant::now() >= not_before => match refreshed {
                     Ok(()) => self.start(&pod),
                     // It has to wait for what it mounts.
@@ -225,8 +233,14 @@ impl Pod {
                 .map(|(kind, is_true)| self.condition(kind, is_true))
                 .collect();
         let state = if running { json!({"running": {}}) } else { json!({"waiting": {"reason": "ContainerCreating"}}) };
+        let phase = match self.is_over {
+            Some(true) => "Succeeded",
+            Some(false) => "Failed",
+            None if running || self.restarts > 0 => "Running",
+            None => "Pending",
+        };
         let status = json!({
-            "phase": if running || self.restarts > 0 { "Running" } else { "Pending" },
+            "phase": phase,
             "podIP": self.address.to_string(),
             "podIPs": [{"ip": self.address.to_string()}],
             "conditions": conditions,

@@ -76,11 +76,13 @@ impl Page {
         Self::read(Path::new(DOCS).join("../README.md"))
     }
 
-    /// The blocks that install the guard, to be run in this folder, which gets what they name.
+    /// The blocks about an installation, to be run in this folder, which gets what they name: those of one way to install the guard,
+    /// and with `installed-instead` those of another.
     pub fn installations(&self, folder: &Path) -> Vec<Installation<'_>> {
         copy(&Path::new(DOCS).join("../manifests"), &folder.join("manifests"));
         copy(&Path::new(DOCS).join("../charts"), &folder.join("charts"));
-        let installs = |block: &&Block| block.words.iter().any(|word| word == "installed");
+        copy(&Path::new(DOCS).join("examples"), &folder.join("docs/examples"));
+        let installs = |block: &&Block| block.words.iter().any(|word| word.starts_with("installed"));
         self.blocks.iter().filter(installs).map(|block| Installation { page: self, block }).collect()
     }
 
@@ -124,9 +126,11 @@ pub struct Installation<'p> {
 }
 
 impl Installation<'_> {
-    /// Does what the block says.
-    pub fn run(&self, folder: &Path, prepare: &dyn Fn(&mut Command)) {
-        self.block.run(&format!("{}:{}", self.page.name(), self.block.line), folder, prepare);
+    /// Runs the block's commands, which must succeed; gives what they wrote.
+    pub fn run(&self, folder: &Path, prepare: &dyn Fn(&mut Command)) -> String {
+        let (success, said) = shell(&self.block.text, folder, prepare);
+        assert!(success, "{}:{}: failed and said:\n{said}", self.page.name(), self.block.line);
+        said
     }
 }
 

@@ -22,7 +22,7 @@ tests![
 /// The objects of a release of that name.
 fn release(name: &str, values: &[&str]) -> Vec<Value> {
     let mut command = Command::new(helm().expect("Helm"));
-    command.args(["template", name]).arg(chart()).args(["--namespace", "ops"]);
+    command.args(["template", name, "--skip-tests"]).arg(chart()).args(["--namespace", "ops"]);
     objects(&run(command.args(values.iter().flat_map(|value| ["--set", value]))))
 }
 

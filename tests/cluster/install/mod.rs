@@ -113,7 +113,7 @@ impl Overlay {
 /// `helm template` of the chart for that namespace.
 fn template(namespace: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(helm().expect("Helm"));
-    command.args(["template", NAME]).arg(chart()).args(["--namespace", namespace]).args(arguments);
+    command.args(["template", NAME, "--skip-tests"]).arg(chart()).args(["--namespace", namespace]).args(arguments);
     command
 }
 

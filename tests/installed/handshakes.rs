@@ -47,6 +47,12 @@ pub(crate) fn verified_during(cluster: &TestCluster, during: impl FnOnce()) -> (
     })
 }
 
+/// True if a client that trusts only these CAs, PEM, can connect to each replica.
+pub(crate) fn are_verified_by(cluster: &TestCluster, cas: &str) -> bool {
+    let client = Tls::trusting(cas).named(&format!("{GUARD}.{GUARD}.svc"));
+    cluster.kubelet.pods().into_values().all(|address| handshake(&client, address).is_ok())
+}
+
 fn handshake(client: &Tls, address: Ipv4Addr) -> io::Result<()> {
     let stream = TcpStream::connect((address, PORT))?;
     stream.set_read_timeout(Some(TIMEOUT))?;

@@ -14,7 +14,7 @@ use crate::{
 tests![loses_no_update_while_certificates_and_cas_are_renewed];
 
 /// The number of certificates that a replica has served.
-const SERVED: &str = "certificate_reloads_total{result=\"success\"}";
+pub(crate) const SERVED: &str = "certificate_reloads_total{result=\"success\"}";
 
 fn loses_no_update_while_certificates_and_cas_are_renewed(clusters: &TestClusters, overlay: Overlay) {
     let cluster = clusters.at_pace(overlay, Pace::ShortLives);
@@ -43,14 +43,22 @@ fn renew(cluster: &TestCluster) {
     assert!(after.iter().all(renewed), "each replica renews its own certificate: {before:?}, {after:?}");
 }
 
-fn await_bundle(cluster: &TestCluster, what: &str, is_it: impl Fn(&BTreeSet<String>) -> bool) -> BTreeSet<String> {
+pub(crate) fn await_bundle(
+    cluster: &TestCluster,
+    what: &str,
+    is_it: impl Fn(&BTreeSet<String>) -> bool,
+) -> BTreeSet<String> {
     until(what, || Ok(Some(bundle(cluster)).filter(&is_it)))
         .unwrap_or_else(|error| panic!("{error}; {}", cluster.logs()))
 }
 
 /// The certificates in the registration's `caBundle`.
-fn bundle(cluster: &TestCluster) -> BTreeSet<String> {
-    let pem = String::from_utf8(cluster.ca_bundle()).expect("PEM is text");
+pub(crate) fn bundle(cluster: &TestCluster) -> BTreeSet<String> {
+    certificates(&String::from_utf8(cluster.ca_bundle()).expect("PEM is text"))
+}
+
+/// The certificates in a PEM.
+pub(crate) fn certificates(pem: &str) -> BTreeSet<String> {
     let certificates = pem.split("-----BEGIN CERTIFICATE-----").skip(1);
     certificates.map(|certificate| certificate.split_whitespace().collect()).collect()
 }

@@ -45,7 +45,7 @@ const DOCUMENTED: (Overlay, &[Test]) = (Overlay::SelfManaged, operations::TESTS)
 const CERT_MANAGER: (Overlay, [&[Test]; 2]) = (Overlay::CertManager, [cert_manager::TESTS, uninstall::TESTS]);
 
 /// The tests of all overlays by their full names, in the order in which they run.
-fn tests() -> Vec<(String, Overlay, Test)> {
+fn all_tests() -> Vec<(String, Overlay, Test)> {
     let (documented, once) = DOCUMENTED;
     let self_managed = Overlay::SELF_MANAGED.into_iter().map(|overlay| {
         let once = if overlay == documented { once } else { &[] };
@@ -66,7 +66,7 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // They share one cluster, and each wants the guard for itself.
     arguments.test_threads = Some(1);
-    let tests = tests();
+    let tests = all_tests();
     let reason = if namespace::is_inside() || arguments.list { None } else { Some(outside(&arguments, &tests)) };
     if let Some(reason) = &reason {
         eprintln!("the tests of an installed guard cannot run: {reason}");

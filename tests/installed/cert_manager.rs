@@ -2,14 +2,15 @@
 
 use base64::{Engine as _, prelude::BASE64_STANDARD as STANDARD};
 use serde_json::json;
-use support::until;
+use support::{pages::Page, until};
 
 use crate::{
     handshakes,
     load::{Ledger, Load},
-    overlay::Overlay,
+    operations::prepared,
+    overlay::{Overlay, REPLICAS},
     renewal::{SERVED, await_bundle, bundle, certificates},
-    test_cluster::{TestCluster, TestClusters},
+    test_cluster::{GUARD, TestCluster, TestClusters},
     tests,
 };
 
@@ -18,22 +19,31 @@ tests![
     loses_no_update_while_a_certificate_is_renewed,
     loses_no_update_while_the_ca_is_renewed,
     loses_no_update_while_the_ca_is_replaced,
-    an_older_one_loses_updates_from_a_replaced_ca_until_the_certificate_is_renewed,
+    the_page_about_operations_replaces_the_ca,
+    an_older_one_fails_closed_from_a_replaced_ca_until_the_certificate_is_renewed,
 ];
 
 /// The certificate that the guard serves, and its Secret.
-const LEAF: &str = "pytorchjob-guard-tls";
+pub(crate) const LEAF: &str = "pytorchjob-guard-tls";
 /// The CA, and its Secret.
 const CA: &str = "pytorchjob-guard-cert-manager-ca";
 
 fn issues_what_api_servers_trust(clusters: &TestClusters, overlay: Overlay) {
-    let cluster = clusters.with(overlay);
-    let job = cluster.create_job("certified", |_| ());
-    denies_and_accepts(cluster, &job);
-    assert_eq!(bundle(cluster), certificates(&pem(cluster, CA, "tls.crt")));
-    assert!(handshakes::are_verified_by(cluster, &pem(cluster, LEAF, "ca.crt")));
-    let registration = cluster.registration();
-    eprintln!("{:#}", registration["metadata"]);
+    is_issued(clusters.with(overlay), "certified");
+}
+
+/// Shows that the guard serves a certificate of the CA in the registration, and that an API server asks it.
+pub(crate) fn is_issued(cluster: &TestCluster, job: &str) {
+    let job = cluster.create_job(job, |_| ());
+    let refusal = cluster.patch(&job, &json!({"spec": {"backoffLimit": 7}})).expect_err("that is forbidden");
+    assert_eq!((refusal.code, refusal.reason.as_str()), (422, "Invalid"), "{refusal}");
+    assert!(refusal.message.contains("spec.backoffLimit: Forbidden: field is immutable"), "{refusal}");
+    let accepted = cluster.patch(&job, &json!({"spec": {"activeDeadlineSeconds": 7}})).expect("that is allowed");
+    assert_eq!(accepted["spec"]["activeDeadlineSeconds"], 7);
+
+    let ca = pem(cluster, CA, "tls.crt");
+    assert_eq!(bundle(cluster), certificates(&ca));
+    assert!(handshakes::are_verified_by(cluster, &ca));
 }
 
 fn loses_no_update_while_a_certificate_is_renewed(clusters: &TestClusters, overlay: Overlay) {
@@ -42,7 +52,7 @@ fn loses_no_update_while_a_certificate_is_renewed(clusters: &TestClusters, overl
         renews_leaf(cluster, || renew(cluster, LEAF));
         load.another_round();
         // Now by its time: every certificate is due some seconds after it was made.
-        renews_leaf(cluster, || set_renew_before(cluster, "2159h59m50s"));
+        renews_leaf(cluster, || set_renew_before(cluster, "2159h59m57s"));
         set_renew_before(cluster, "720h");
         load.another_round();
         // Without cmctl.
@@ -54,12 +64,10 @@ fn loses_no_update_while_a_certificate_is_renewed(clusters: &TestClusters, overl
 fn loses_no_update_while_the_ca_is_renewed(clusters: &TestClusters, overlay: Overlay) {
     let cluster = clusters.with(overlay);
     under_load(cluster, "a renewed CA", |load| {
-        let (old, key) = (pem(cluster, CA, "tls.crt"), pem(cluster, CA, "tls.key"));
-        renew(cluster, CA);
-        let new = await_pem(cluster, CA, &old);
+        let key = pem(cluster, CA, "tls.key");
+        let new = renews_ca(cluster);
         assert_eq!(pem(cluster, CA, "tls.key"), key, "it keeps its key");
         assert!(handshakes::are_verified_by(cluster, &new), "the old certificate is good for the new CA alone");
-        await_bundle(cluster, "a bundle with the new CA", |bundle| bundle.is_superset(&certificates(&new)));
         load.another_round();
         renews_leaf(cluster, || renew(cluster, LEAF));
     })
@@ -69,12 +77,10 @@ fn loses_no_update_while_the_ca_is_renewed(clusters: &TestClusters, overlay: Ove
 fn loses_no_update_while_the_ca_is_replaced(clusters: &TestClusters, overlay: Overlay) {
     let cluster = clusters.with(overlay);
     under_load(cluster, "a CA with another key", |load| {
-        let (old, key) = (pem(cluster, CA, "tls.crt"), pem(cluster, CA, "tls.key"));
-        cluster.kubectl(&["delete", "secret", CA]);
-        let new = await_pem(cluster, CA, &old);
-        assert_ne!(pem(cluster, CA, "tls.key"), key, "it has another key");
+        let before = bundle(cluster);
+        let new = replaces_ca(cluster);
         let both = await_bundle(cluster, "a bundle with the new CA", |bundle| bundle.is_superset(&certificates(&new)));
-        assert!(both.is_superset(&certificates(&old)), "the old CA is trusted still");
+        assert!(both.is_superset(&before), "the old CA is trusted still");
         assert!(!handshakes::are_verified_by(cluster, &new), "cert-manager does not renew the certificate by itself");
         load.another_round();
         renews_leaf(cluster, || renew(cluster, LEAF));
@@ -83,45 +89,66 @@ fn loses_no_update_while_the_ca_is_replaced(clusters: &TestClusters, overlay: Ov
     .lost_nothing();
 }
 
-fn an_older_one_loses_updates_from_a_replaced_ca_until_the_certificate_is_renewed(
+/// The old CA is trusted no more afterwards.
+fn the_page_about_operations_replaces_the_ca(clusters: &TestClusters, overlay: Overlay) {
+    let cluster = clusters.with(overlay);
+    let (folder, prepare) = prepared(cluster, "replaced");
+    let old = bundle(cluster);
+    let ledger = Load::on(cluster, |load| {
+        Page::operations().run_with_cert_manager(&folder, &prepare);
+        load.another_round();
+    });
+    eprintln!("cert-manager, a CA replaced as documented: {}", ledger.summary());
+    ledger.lost_nothing();
+    cluster.await_pods(REPLICAS);
+    let new = pem(cluster, CA, "tls.crt");
+    assert_eq!(bundle(cluster), certificates(&new));
+    assert!(handshakes::are_verified_by(cluster, &new));
+    // When the cainjector writes again, it does not bring the old one back.
+    let renewed = renews_ca(cluster);
+    assert_eq!(bundle(cluster), &certificates(&new) | &certificates(&renewed));
+    assert!(bundle(cluster).is_disjoint(&old));
+}
+
+/// Before cert-manager 1.19 the cainjector replaces the `caBundle`.
+fn an_older_one_fails_closed_from_a_replaced_ca_until_the_certificate_is_renewed(
     clusters: &TestClusters,
     overlay: Overlay,
 ) {
     let cluster = clusters.with(overlay);
-    // The default before cert-manager 1.19.
     cluster.run_cert_manager("CAInjectorMerging=false");
+    let only = |new: &str| await_bundle(cluster, "the new CA alone", |bundle| *bundle == certificates(new));
     let ledger = Load::on(cluster, |load| {
         let old = pem(cluster, CA, "tls.crt");
         renew(cluster, CA);
-        let new = await_pem(cluster, CA, &old);
-        await_bundle(cluster, "the new CA alone", |bundle| *bundle == certificates(&new));
-        load.round().lost_nothing();
+        only(&await_pem(cluster, CA, &old));
+        load.another_round();
+        load.take().lost_nothing();
 
-        let old = pem(cluster, CA, "tls.crt");
-        cluster.kubectl(&["delete", "secret", CA]);
-        let new = await_pem(cluster, CA, &old);
-        await_bundle(cluster, "the new CA alone", |bundle| *bundle == certificates(&new));
-        let between = load.round();
-        eprintln!("between: {}", between.summary());
-        renews_leaf(cluster, || renew(cluster, LEAF));
+        only(&replaces_ca(cluster));
+        load.another_round();
         load.take();
+        let between = load.round();
+        eprintln!("cert-manager before 1.19, a CA with another key: {}", between.summary());
+        between.lost_no_update();
+        assert!(between.refused == 0 && !between.closed.is_empty(), "{}", between.summary());
+        for refusal in &between.closed {
+            assert_eq!((refusal.code, refusal.reason.as_str()), (500, "InternalError"), "{refusal}");
+            // First the API server does not trust the replicas, then none of them is ready.
+            let reasons = ["x509: certificate signed by unknown authority", "no endpoints available for service"];
+            assert!(reasons.iter().any(|reason| refusal.message.contains(reason)), "{refusal}");
+        }
+        renews_leaf(cluster, || renew(cluster, LEAF));
+        cluster.await_pods(REPLICAS);
+        cluster.await_guard();
         load.round().lost_nothing();
     });
-    eprintln!("{}", ledger.summary());
+    ledger.lost_nothing();
     cluster.run_cert_manager("");
 }
 
-/// Shows that a forbidden change of this job is rejected by the guard, and an allowed one is not.
-fn denies_and_accepts(cluster: &TestCluster, job: &str) {
-    let refusal = cluster.patch(job, &json!({"spec": {"backoffLimit": 7}})).expect_err("that is forbidden");
-    assert_eq!((refusal.code, refusal.reason.as_str()), (422, "Invalid"), "{refusal}");
-    assert!(refusal.message.contains("spec.backoffLimit: Forbidden: field is immutable"), "{refusal}");
-    let accepted = cluster.patch(job, &json!({"spec": {"activeDeadlineSeconds": 7}})).expect("that is allowed");
-    assert_eq!(accepted["spec"]["activeDeadlineSeconds"], 7);
-}
-
 /// Does that under load, while somebody connects to each replica as an API server does that has no connections yet.
-fn under_load(cluster: &TestCluster, what: &str, during: impl FnOnce(&Load)) -> Ledger {
+pub(crate) fn under_load(cluster: &TestCluster, what: &str, during: impl FnOnce(&Load)) -> Ledger {
     let mut connections = (0, Vec::new());
     let ledger = Load::on(cluster, |load| {
         connections = handshakes::verified_during(cluster, || during(load));
@@ -134,7 +161,7 @@ fn under_load(cluster: &TestCluster, what: &str, during: impl FnOnce(&Load)) -> 
 }
 
 /// Does that, and waits until each replica serves another certificate.
-fn renews_leaf(cluster: &TestCluster, renew: impl FnOnce()) {
+pub(crate) fn renews_leaf(cluster: &TestCluster, renew: impl FnOnce()) {
     let (old, before) = (pem(cluster, LEAF, "tls.crt"), cluster.metric(SERVED));
     renew();
     await_pem(cluster, LEAF, &old);
@@ -145,8 +172,26 @@ fn renews_leaf(cluster: &TestCluster, renew: impl FnOnce()) {
     .unwrap_or_else(|error| panic!("{error}; {}", cluster.logs()));
 }
 
+/// Has the CA renewed, waits until API servers trust the new one too, and returns it.
+pub(crate) fn renews_ca(cluster: &TestCluster) -> String {
+    let old = pem(cluster, CA, "tls.crt");
+    renew(cluster, CA);
+    let new = await_pem(cluster, CA, &old);
+    await_bundle(cluster, "a bundle with the new CA", |bundle| bundle.is_superset(&certificates(&new)));
+    new
+}
+
+/// Has a CA with another key made, and returns it.
+fn replaces_ca(cluster: &TestCluster) -> String {
+    let (old, key) = (pem(cluster, CA, "tls.crt"), pem(cluster, CA, "tls.key"));
+    cluster.kubectl(&["delete", "secret", CA]);
+    let new = await_pem(cluster, CA, &old);
+    assert_ne!(pem(cluster, CA, "tls.key"), key, "it has another key");
+    new
+}
+
 /// Has a Certificate issued again, as `cmctl renew` does.
-fn renew(cluster: &TestCluster, certificate: &str) {
+pub(crate) fn renew(cluster: &TestCluster, certificate: &str) {
     let condition = json!({"type": "Issuing", "status": "True", "reason": "ManuallyTriggered", "message": "by a test"});
     let patch = json!([{"op": "add", "path": "/status/conditions/-", "value": condition}]).to_string();
     cluster.kubectl(&["patch", "certificate", certificate, "--subresource=status", "--type=json", "--patch", &patch]);
@@ -169,7 +214,7 @@ fn pem(cluster: &TestCluster, secret: &str, file: &str) -> String {
 
 /// A file of a Secret, if it is there.
 fn find_pem(cluster: &TestCluster, secret: &str, file: &str) -> Option<String> {
-    let object = cluster.get(&format!("/api/v1/namespaces/pytorchjob-guard/secrets/{secret}")).ok()?;
+    let object = cluster.get(&format!("/api/v1/namespaces/{GUARD}/secrets/{secret}")).ok()?;
     let text = object["data"][file].as_str()?;
     String::from_utf8(STANDARD.decode(text).ok()?).ok()
 }

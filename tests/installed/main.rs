@@ -10,6 +10,7 @@ mod overlay;
 mod test_cluster;
 
 mod cert_manager;
+mod chart;
 mod killed;
 mod operations;
 mod outage;
@@ -42,7 +43,8 @@ const TESTS: [&[Test]; 6] =
 /// The tests of one overlay, for which the documentation is written.
 const DOCUMENTED: (Overlay, &[Test]) = (Overlay::SelfManaged, operations::TESTS);
 /// The tests with cert-manager.
-const CERT_MANAGER: (Overlay, [&[Test]; 2]) = (Overlay::CertManager, [cert_manager::TESTS, uninstall::TESTS]);
+const CERT_MANAGER: (Overlay, [&[Test]; 3]) =
+    (Overlay::CertManager, [cert_manager::TESTS, uninstall::TESTS, chart::TESTS]);
 
 /// The tests of all overlays by their full names, in the order in which they run.
 fn all_tests() -> Vec<(String, Overlay, Test)> {

@@ -67,12 +67,25 @@ impl TestClusters {
 
     /// Likewise, but some things happen sooner.
     pub(crate) fn at_pace(&self, overlay: Overlay, pace: Pace) -> &TestCluster {
-        let installation = Installation { overlay, pace };
+        let cluster = self.booted();
+        cluster.install(Installation { overlay, pace });
+        cluster
+    }
+
+    /// The cluster without a guard.
+    pub(crate) fn empty(&self) -> &TestCluster {
+        let cluster = self.booted();
+        let installed = cluster.installed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Installation { overlay, .. }) = installed {
+            cluster.uninstall(overlay);
+        }
+        cluster
+    }
+
+    fn booted(&self) -> &TestCluster {
         let boot = || TestCluster::boot().map_err(|error| error.to_string());
         let cluster = self.cluster.get_or_init(boot).as_ref();
-        let cluster = cluster.unwrap_or_else(|error| panic!("no cluster to test with: {error}"));
-        cluster.install(installation);
-        cluster
+        cluster.unwrap_or_else(|error| panic!("no cluster to test with: {error}"))
     }
 }
 
@@ -261,7 +274,7 @@ impl TestCluster {
     }
 
     /// Waits until the API server asks the guard, and it answers.
-    fn await_guard(&self) {
+    pub(crate) fn await_guard(&self) {
         let patch = json!({"spec": {"backoffLimit": 99}});
         until("the guard to be asked", || match self.patch(&format!("{}?dryRun=All", job_path(0)), &patch) {
             Err(refusal) if refusal.code == 422 => Ok(Some(())),

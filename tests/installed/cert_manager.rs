@@ -9,7 +9,7 @@ use crate::{
     load::{Ledger, Load},
     operations::prepared,
     overlay::{Overlay, REPLICAS},
-    renewal::{SERVED, await_bundle, bundle, certificates},
+    renewal::{await_bundle, bundle, certificates},
     test_cluster::{GUARD, TestCluster, TestClusters},
     tests,
 };
@@ -26,7 +26,7 @@ tests![
 /// The certificate that the guard serves, and its Secret.
 pub(crate) const LEAF: &str = "pytorchjob-guard-tls";
 /// The CA, and its Secret.
-const CA: &str = "pytorchjob-guard-cert-manager-ca";
+pub(crate) const CA: &str = "pytorchjob-guard-cert-manager-ca";
 
 fn issues_what_api_servers_trust(clusters: &TestClusters, overlay: Overlay) {
     is_issued(clusters.with(overlay), "certified");
@@ -51,9 +51,13 @@ fn loses_no_update_while_a_certificate_is_renewed(clusters: &TestClusters, overl
     under_load(cluster, "a renewed certificate", |load| {
         renews_leaf(cluster, || renew(cluster, LEAF));
         load.another_round();
-        // Now by its time: every certificate is due some seconds after it was made.
-        renews_leaf(cluster, || set_renew_before(cluster, "2159h59m57s"));
-        set_renew_before(cluster, "720h");
+        // By its time: the certificate is due some seconds after it was made.
+        let old = pem(cluster, LEAF, "tls.crt");
+        renews_leaf(cluster, || {
+            set_renew_before(cluster, "2159h59m57s");
+            await_pem(cluster, LEAF, &old);
+            set_renew_before(cluster, "720h");
+        });
         load.another_round();
         // Without cmctl.
         renews_leaf(cluster, || drop(cluster.kubectl(&["delete", "secret", LEAF])));
@@ -162,12 +166,12 @@ pub(crate) fn under_load(cluster: &TestCluster, what: &str, during: impl FnOnce(
 
 /// Does that, and waits until each replica serves another certificate.
 pub(crate) fn renews_leaf(cluster: &TestCluster, renew: impl FnOnce()) {
-    let (old, before) = (pem(cluster, LEAF, "tls.crt"), cluster.metric(SERVED));
+    let old = pem(cluster, LEAF, "tls.crt");
     renew();
     await_pem(cluster, LEAF, &old);
     until("another certificate in each replica", || {
-        let now = cluster.metric(SERVED);
-        Ok(now.iter().all(|(pod, served)| *served > before[pod]).then_some(()))
+        // It may be replaced by yet another one meanwhile.
+        Ok(find_pem(cluster, LEAF, "tls.crt").filter(|now| handshakes::are_made_with(cluster, now)).map(drop))
     })
     .unwrap_or_else(|error| panic!("{error}; {}", cluster.logs()));
 }

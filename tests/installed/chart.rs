@@ -3,7 +3,7 @@
 use support::pages::shell;
 
 use crate::{
-    cert_manager::{LEAF, is_issued, renew, renews_ca, renews_leaf, under_load},
+    cert_manager::{CA, LEAF, is_issued, renew, renews_ca, renews_leaf, under_load},
     operations::{SHIPPED, prepared},
     overlay::Overlay,
     renewal::bundle,
@@ -44,4 +44,6 @@ fn loses_no_update_while_its_certificates_are_renewed(clusters: &TestClusters, _
 
     helm("uninstall pytorchjob-guard");
     cluster.await_pods(0);
+    // cert-manager leaves them behind, and the next guard is to get its own.
+    cluster.kubectl(&["delete", "secret", LEAF, CA]);
 }

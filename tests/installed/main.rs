@@ -42,9 +42,9 @@ const TESTS: [&[Test]; 6] =
     [rollout::TESTS, killed::TESTS, outage::TESTS, renewal::TESTS, policy::TESTS, uninstall::TESTS];
 /// The tests of one overlay, for which the documentation is written.
 const DOCUMENTED: (Overlay, &[Test]) = (Overlay::SelfManaged, operations::TESTS);
-/// The tests with cert-manager.
+/// The tests with cert-manager; in the last one it and the guard write to the registration at the same time.
 const CERT_MANAGER: (Overlay, [&[Test]; 3]) =
-    (Overlay::CertManager, [cert_manager::TESTS, uninstall::TESTS, chart::TESTS]);
+    (Overlay::CertManager, [chart::TESTS, cert_manager::TESTS, policy::TESTS]);
 
 /// The tests of all overlays by their full names, in the order in which they run.
 fn all_tests() -> Vec<(String, Overlay, Test)> {

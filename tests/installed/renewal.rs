@@ -14,7 +14,7 @@ use crate::{
 tests![loses_no_update_while_certificates_and_cas_are_renewed];
 
 /// The number of certificates that a replica has served.
-pub(crate) const SERVED: &str = "certificate_reloads_total{result=\"success\"}";
+const SERVED: &str = "certificate_reloads_total{result=\"success\"}";
 
 fn loses_no_update_while_certificates_and_cas_are_renewed(clusters: &TestClusters, overlay: Overlay) {
     let cluster = clusters.at_pace(overlay, Pace::ShortLives);

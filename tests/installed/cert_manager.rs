@@ -1,4 +1,4 @@
-//! cert-manager makes the certificates and writes the `caBundle`: the real one, but for its webhook.
+//! The real cert-manager, without its webhook, makes the certificates and writes the `caBundle`.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD as STANDARD};
 use serde_json::json;
@@ -32,7 +32,7 @@ fn issues_what_api_servers_trust(clusters: &TestClusters, overlay: Overlay) {
     is_issued(clusters.with(overlay), "certified");
 }
 
-/// Shows that the guard serves a certificate of the CA in the registration, and that an API server asks it.
+/// Asserts that the API server asks the guard, and that its certificate is from the one CA in the registration.
 pub(crate) fn is_issued(cluster: &TestCluster, job: &str) {
     let job = cluster.create_job(job, |_| ());
     let refusal = cluster.patch(&job, &json!({"spec": {"backoffLimit": 7}})).expect_err("that is forbidden");
@@ -93,7 +93,7 @@ fn loses_no_update_while_the_ca_is_replaced(clusters: &TestClusters, overlay: Ov
     .lost_nothing();
 }
 
-/// The old CA is trusted no more afterwards.
+/// Afterwards no API server trusts the old CA.
 fn the_page_about_operations_replaces_the_ca(clusters: &TestClusters, overlay: Overlay) {
     let cluster = clusters.with(overlay);
     let (folder, prepare) = prepared(cluster, "replaced");
@@ -151,7 +151,7 @@ fn an_older_one_fails_closed_from_a_replaced_ca_until_the_certificate_is_renewed
     cluster.run_cert_manager("");
 }
 
-/// Does that under load, while somebody connects to each replica as an API server does that has no connections yet.
+/// Runs `during` under load, while a client connects to each replica again and again, as an API server without connections does.
 pub(crate) fn under_load(cluster: &TestCluster, what: &str, during: impl FnOnce(&Load)) -> Ledger {
     let mut connections = (0, Vec::new());
     let ledger = Load::on(cluster, |load| {
@@ -164,7 +164,7 @@ pub(crate) fn under_load(cluster: &TestCluster, what: &str, during: impl FnOnce(
     ledger
 }
 
-/// Does that, and waits until each replica serves another certificate.
+/// Runs `renew`, and waits until each replica serves another certificate.
 pub(crate) fn renews_leaf(cluster: &TestCluster, renew: impl FnOnce()) {
     let old = pem(cluster, LEAF, "tls.crt");
     renew();
@@ -176,7 +176,7 @@ pub(crate) fn renews_leaf(cluster: &TestCluster, renew: impl FnOnce()) {
     .unwrap_or_else(|error| panic!("{error}; {}", cluster.logs()));
 }
 
-/// Has the CA renewed, waits until API servers trust the new one too, and returns it.
+/// Renews the CA, waits until the `caBundle` has it, and returns it.
 pub(crate) fn renews_ca(cluster: &TestCluster) -> String {
     let old = pem(cluster, CA, "tls.crt");
     renew(cluster, CA);
@@ -185,7 +185,7 @@ pub(crate) fn renews_ca(cluster: &TestCluster) -> String {
     new
 }
 
-/// Has a CA with another key made, and returns it.
+/// Makes cert-manager replace the CA by one with another key, and returns it.
 fn replaces_ca(cluster: &TestCluster) -> String {
     let (old, key) = (pem(cluster, CA, "tls.crt"), pem(cluster, CA, "tls.key"));
     cluster.kubectl(&["delete", "secret", CA]);
@@ -194,7 +194,7 @@ fn replaces_ca(cluster: &TestCluster) -> String {
     new
 }
 
-/// Has a Certificate issued again, as `cmctl renew` does.
+/// Marks a Certificate to be issued again, as `cmctl renew` does.
 pub(crate) fn renew(cluster: &TestCluster, certificate: &str) {
     let condition = json!({"type": "Issuing", "status": "True", "reason": "ManuallyTriggered", "message": "by a test"});
     let patch = json!([{"op": "add", "path": "/status/conditions/-", "value": condition}]).to_string();

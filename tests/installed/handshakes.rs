@@ -60,7 +60,7 @@ pub(crate) fn are_made_with(cluster: &TestCluster, certificate: &str) -> bool {
     served(cluster, &bundle).all(|served| served.is_ok_and(|served| served == certificate))
 }
 
-/// The certificate of each replica, as a client sees it that trusts these CAs.
+/// The certificate of each replica, for a client that trusts only these CAs, PEM.
 fn served(cluster: &TestCluster, cas: &str) -> impl Iterator<Item = io::Result<CertificateDer<'static>>> {
     let client = client(cas);
     cluster.kubelet.pods().into_values().map(move |address| handshake(&client, address))

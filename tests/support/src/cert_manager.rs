@@ -1,5 +1,5 @@
 //! The real cert-manager, outside the cluster: its CRDs, its controllers and its cainjector, with the rights that its own chart
-//! gives them. Its webhook does not run: it would validate what the tests apply.
+//! gives them. Its webhook, which validates more than the CRDs do, does not run.
 
 use std::{
     fs, io,
@@ -48,7 +48,7 @@ pub fn install_crds(plane: &ControlPlane) -> io::Result<()> {
 }
 
 impl CertManager {
-    /// Installs the CRDs and the rights, and starts it. In `gates` are settings of its feature gates, as its own options have them.
+    /// Installs the CRDs and the rights, and starts it. `gates` is the value of its option `--feature-gates`.
     pub fn start(session: &Arc<Session>, plane: &ControlPlane, gates: &str) -> io::Result<Self> {
         install_crds(plane)?;
         plane.apply(&rights()?.to_string())?;

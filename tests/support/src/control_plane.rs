@@ -222,7 +222,7 @@ impl ControlPlane {
         Ok(kubeconfig)
     }
 
-    /// A kubeconfig for whoever has that token.
+    /// The contents of a kubeconfig with that token.
     pub fn kubeconfig_with(&self, token: &str) -> Value {
         let mut kubeconfig = self.contexts();
         kubeconfig["users"] = json!([{"name": ADMIN, "user": {"token": token}}]);

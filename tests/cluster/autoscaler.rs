@@ -13,14 +13,14 @@ use support::{
     guard::{Start, make_certificates},
     operator::Operator,
     pages::DOCS,
-    programs::Programs,
+    programs::{Programs, training_operator_module},
     registration::Registration,
     session::Session,
     until,
 };
 
 use crate::{
-    cluster::{Clusters, structural_job, training_operator_crd, training_operator_module},
+    cluster::{Clusters, structural_job, training_operator_crd},
     run::Run,
     tests_of_every_version,
 };

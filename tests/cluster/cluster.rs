@@ -17,7 +17,7 @@ use support::{
     example_job, free_address,
     guard::{Guard, Start, make_certificates},
     operator::Operator,
-    programs::Programs,
+    programs::{Programs, training_operator_module},
     registration::Registration,
     session::Session,
 };
@@ -272,19 +272,4 @@ pub(crate) fn structural_job() -> Value {
 /// The CRD as the training operator ships it.
 pub(crate) fn training_operator_crd() -> io::Result<PathBuf> {
     Ok(training_operator_module()?.join("manifests/base/crds/kubeflow.org_pytorchjobs.yaml"))
-}
-
-/// The training operator's module, in Go's module cache.
-pub(crate) fn training_operator_module() -> io::Result<PathBuf> {
-    let module = "github.com/kubeflow/training-operator";
-    let output = Command::new("go")
-        .args(["mod", "download", "-json", module])
-        .current_dir(Path::new(HERE).join("training-operator"))
-        .env("GOWORK", "off")
-        .output()
-        .map_err(|error| support::programs::go_missing(&error))?;
-    let answer: Value = serde_json::from_slice(&output.stdout)?;
-    answer["Dir"].as_str().map(PathBuf::from).ok_or_else(|| {
-        io::Error::other(format!("go mod download {module}: {}", String::from_utf8_lossy(&output.stderr)))
-    })
 }

@@ -7,10 +7,10 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use support::{control_plane::ADMIN, free_address, guard, until};
+use support::{control_plane::ADMIN, free_address, guard, programs::training_operator_module, until};
 
 use crate::{
-    cluster::{Clusters, certificates, training_operator_module},
+    cluster::{Clusters, certificates},
     managed::{Home, until_ready_says},
     run::Run,
     tests,

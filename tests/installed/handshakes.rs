@@ -11,6 +11,7 @@ use std::{
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD as STANDARD};
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use support::client::Tls;
 
 use crate::test_cluster::{GUARD, TestCluster};
@@ -29,10 +30,10 @@ pub(crate) fn verified_during(cluster: &TestCluster, during: impl FnOnce()) -> (
             let (mut good, mut bad) = (0, Vec::new());
             while !stop.load(Ordering::Relaxed) {
                 let bundle = String::from_utf8(cluster.ca_bundle()).expect("a caBundle is PEM");
-                let client = Tls::trusting(&bundle).named(&format!("{GUARD}.{GUARD}.svc"));
+                let client = client(&bundle);
                 for (pod, address) in cluster.kubelet.pods() {
                     match handshake(&client, address) {
-                        Ok(()) => good += 1,
+                        Ok(_) => good += 1,
                         Err(error) => bad.push(format!("{pod}: {error}")),
                     }
                 }
@@ -47,10 +48,36 @@ pub(crate) fn verified_during(cluster: &TestCluster, during: impl FnOnce()) -> (
     })
 }
 
-fn handshake(client: &Tls, address: Ipv4Addr) -> io::Result<()> {
+/// True if a client that trusts only these CAs, PEM, can connect to each replica.
+pub(crate) fn are_verified_by(cluster: &TestCluster, cas: &str) -> bool {
+    served(cluster, cas).all(|served| served.is_ok())
+}
+
+/// True if each replica serves this certificate, PEM, and the registration's CAs are good for it.
+pub(crate) fn are_made_with(cluster: &TestCluster, certificate: &str) -> bool {
+    let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).expect("a certificate in PEM");
+    let bundle = String::from_utf8(cluster.ca_bundle()).expect("a caBundle is PEM");
+    served(cluster, &bundle).all(|served| served.is_ok_and(|served| served == certificate))
+}
+
+/// The certificate of each replica, for a client that trusts only these CAs, PEM.
+fn served(cluster: &TestCluster, cas: &str) -> impl Iterator<Item = io::Result<CertificateDer<'static>>> {
+    let client = client(cas);
+    cluster.kubelet.pods().into_values().map(move |address| handshake(&client, address))
+}
+
+/// A client that trusts only these CAs, PEM.
+fn client(cas: &str) -> Tls {
+    Tls::trusting(cas).named(&format!("{GUARD}.{GUARD}.svc"))
+}
+
+/// Connects, and returns the peer's certificate.
+fn handshake(client: &Tls, address: Ipv4Addr) -> io::Result<CertificateDer<'static>> {
     let stream = TcpStream::connect((address, PORT))?;
     stream.set_read_timeout(Some(TIMEOUT))?;
-    client.over(stream).map(drop)
+    let connection = client.over(stream)?.stream;
+    let chain = connection.conn.peer_certificates().unwrap_or_default();
+    chain.first().map(|certificate| certificate.clone().into_owned()).ok_or_else(|| io::Error::other("no certificate"))
 }
 
 /// The one `caBundle` of all webhooks of a registration, decoded.

@@ -20,10 +20,10 @@ use crate::{
 tests![the_readme_installs_it, the_page_about_operations_holds];
 
 /// The replicas that the manifests have.
-const SHIPPED: usize = 2;
+pub(crate) const SHIPPED: usize = 2;
 
 /// A folder of its own, and how a page's commands are run in it.
-fn prepared(cluster: &TestCluster, name: &str) -> (PathBuf, impl Fn(&mut Command)) {
+pub(crate) fn prepared(cluster: &TestCluster, name: &str) -> (PathBuf, impl Fn(&mut Command)) {
     let folder = cluster.folder().join(name);
     fs::create_dir_all(&folder).expect("a folder");
     let programs = Programs::find_or_build().expect("a control plane");

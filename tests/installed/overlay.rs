@@ -2,13 +2,15 @@
 
 use std::{fmt, fs, io, path::Path};
 
-/// The shipped overlays that a cluster without cert-manager can have.
+/// The shipped overlays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Overlay {
     /// The API server lets allowed edits through by itself.
     SelfManaged,
     /// It asks the guard about all of them.
     AlwaysAsk,
+    /// As self-managed, but cert-manager makes the certificates.
+    CertManager,
 }
 
 /// An overlay, and in which haste.
@@ -32,11 +34,12 @@ pub(crate) enum Pace {
 pub(crate) const REPLICAS: usize = 3;
 
 impl Overlay {
-    pub(crate) const ALL: [Self; 2] = [Self::SelfManaged, Self::AlwaysAsk];
+    /// Those with certificates of the guard's own.
+    pub(crate) const SELF_MANAGED: [Self; 2] = [Self::SelfManaged, Self::AlwaysAsk];
 
     /// True if the registration has conditions.
     pub(crate) fn has_conditions(self) -> bool {
-        self == Self::SelfManaged
+        self != Self::AlwaysAsk
     }
 }
 
@@ -45,6 +48,7 @@ impl fmt::Display for Overlay {
         f.write_str(match self {
             Self::SelfManaged => "self-managed",
             Self::AlwaysAsk => "always-ask",
+            Self::CertManager => "cert-manager",
         })
     }
 }

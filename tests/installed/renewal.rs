@@ -43,14 +43,22 @@ fn renew(cluster: &TestCluster) {
     assert!(after.iter().all(renewed), "each replica renews its own certificate: {before:?}, {after:?}");
 }
 
-fn await_bundle(cluster: &TestCluster, what: &str, is_it: impl Fn(&BTreeSet<String>) -> bool) -> BTreeSet<String> {
+pub(crate) fn await_bundle(
+    cluster: &TestCluster,
+    what: &str,
+    is_it: impl Fn(&BTreeSet<String>) -> bool,
+) -> BTreeSet<String> {
     until(what, || Ok(Some(bundle(cluster)).filter(&is_it)))
         .unwrap_or_else(|error| panic!("{error}; {}", cluster.logs()))
 }
 
 /// The certificates in the registration's `caBundle`.
-fn bundle(cluster: &TestCluster) -> BTreeSet<String> {
-    let pem = String::from_utf8(cluster.ca_bundle()).expect("PEM is text");
+pub(crate) fn bundle(cluster: &TestCluster) -> BTreeSet<String> {
+    certificates(&String::from_utf8(cluster.ca_bundle()).expect("PEM is text"))
+}
+
+/// The certificates in a PEM.
+pub(crate) fn certificates(pem: &str) -> BTreeSet<String> {
     let certificates = pem.split("-----BEGIN CERTIFICATE-----").skip(1);
     certificates.map(|certificate| certificate.split_whitespace().collect()).collect()
 }

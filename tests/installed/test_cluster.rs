@@ -10,6 +10,7 @@ use std::{
 
 use serde_json::{Value, json};
 use support::{
+    cert_manager::CertManager,
     control_plane::{ADMIN, ControlPlane},
     example_job, http, metrics,
     programs::Programs,
@@ -66,17 +67,31 @@ impl TestClusters {
 
     /// Likewise, but some things happen sooner.
     pub(crate) fn at_pace(&self, overlay: Overlay, pace: Pace) -> &TestCluster {
-        let installation = Installation { overlay, pace };
+        let cluster = self.booted();
+        cluster.install(Installation { overlay, pace });
+        cluster
+    }
+
+    /// The cluster without a guard.
+    pub(crate) fn empty(&self) -> &TestCluster {
+        let cluster = self.booted();
+        let installed = cluster.installed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Installation { overlay, .. }) = installed {
+            cluster.uninstall(overlay);
+        }
+        cluster
+    }
+
+    fn booted(&self) -> &TestCluster {
         let boot = || TestCluster::boot().map_err(|error| error.to_string());
         let cluster = self.cluster.get_or_init(boot).as_ref();
-        let cluster = cluster.unwrap_or_else(|error| panic!("no cluster to test with: {error}"));
-        cluster.install(installation);
-        cluster
+        cluster.unwrap_or_else(|error| panic!("no cluster to test with: {error}"))
     }
 }
 
 /// The cluster. Its fields are dropped from the top.
 pub(crate) struct TestCluster {
+    cert_manager: Mutex<Option<(CertManager, &'static str)>>,
     pub(crate) kubelet: Kubelet,
     pub(crate) runtime: Runtime,
     api: Api,
@@ -130,7 +145,8 @@ impl TestCluster {
             let _in_runtime = runtime.enter();
             Kubelet::start(machine, pods)
         };
-        Ok(Self { kubelet, runtime, api, plane, session, installed: Mutex::default() })
+        let (cert_manager, installed) = (Mutex::default(), Mutex::default());
+        Ok(Self { cert_manager, kubelet, runtime, api, plane, session, installed })
     }
 
     /// Installs that in place of something else, or mends what an earlier test left of it.
@@ -146,12 +162,27 @@ impl TestCluster {
             _ => {}
         }
         *installed = Some(installation);
+        if installation.overlay == Overlay::CertManager {
+            self.run_cert_manager("");
+        }
         let folder = installation.write(self.session.folder()).expect("an overlay can be written");
         self.kubectl(&["apply", "--kustomize", &folder]);
         // That they are ready is enough: the Deployment waits some seconds more.
         self.await_pods(REPLICAS);
         self.await_policy("cci");
         self.await_guard();
+    }
+
+    /// Starts cert-manager with these settings of its feature gates, in place of one that has others.
+    pub(crate) fn run_cert_manager(&self, gates: &'static str) {
+        let mut running = self.cert_manager.lock().unwrap_or_else(PoisonError::into_inner);
+        if running.as_ref().is_some_and(|(_, its_gates)| *its_gates == gates) {
+            return;
+        }
+        // Two would both write.
+        *running = None;
+        let started = CertManager::start(&self.session, &self.plane, gates).expect("cert-manager can run");
+        *running = Some((started, gates));
     }
 
     /// The folder for files of a test.
@@ -243,7 +274,7 @@ impl TestCluster {
     }
 
     /// Waits until the API server asks the guard, and it answers.
-    fn await_guard(&self) {
+    pub(crate) fn await_guard(&self) {
         let patch = json!({"spec": {"backoffLimit": 99}});
         until("the guard to be asked", || match self.patch(&format!("{}?dryRun=All", job_path(0)), &patch) {
             Err(refusal) if refusal.code == 422 => Ok(Some(())),
@@ -268,15 +299,20 @@ impl TestCluster {
         counts.map(|(pod, count)| (pod, count.unwrap_or_default())).collect()
     }
 
-    /// The last lines of the pods' logs, for those who wonder why.
+    /// The last lines of the pods' logs, and of cert-manager's, for those who wonder why.
     pub(crate) fn logs(&self) -> String {
-        let pods = self.kubelet.pods().into_keys();
-        let tail = |pod: String| {
+        let pods = self.kubelet.pods().into_keys().map(|pod| {
             let log = self.kubelet.log(&pod).unwrap_or_default();
+            (pod, log)
+        });
+        let cert_manager = self.cert_manager.lock().unwrap_or_else(PoisonError::into_inner);
+        let cert_manager = cert_manager.as_ref().and_then(|(running, _)| running.log().ok());
+        let logs = pods.chain(cert_manager.map(|log| ("cert-manager".to_owned(), log)));
+        let tail = |(name, log): (String, String)| {
             let lines: Vec<&str> = log.lines().collect();
-            format!("{pod}:\n{}\n", lines[lines.len().saturating_sub(10)..].join("\n"))
+            format!("{name}:\n{}\n", lines[lines.len().saturating_sub(10)..].join("\n"))
         };
-        pods.map(tail).collect()
+        logs.map(tail).collect()
     }
 
     /// Waits until an object is gone.

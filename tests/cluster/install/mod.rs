@@ -18,6 +18,7 @@ use std::{
 
 use serde_json::{Value, json};
 use support::{
+    cert_manager::install_crds,
     control_plane::{ADMIN, ControlPlane},
     pages::copy,
     programs::{Programs, helm, kubectl},
@@ -187,7 +188,7 @@ fn the<'a>(objects: &'a [Value], kind: &str) -> &'a Value {
     object
 }
 
-/// A control plane without a guard, and with cert-manager's kinds: their schemas are left out, so they take anything.
+/// A control plane without a guard, and with cert-manager's CRDs.
 #[derive(Debug)]
 struct Bare {
     plane: ControlPlane,
@@ -200,16 +201,8 @@ impl Bare {
         let session = Session::start().expect("a session");
         let crd = Path::new(crate::cluster::HERE).join("crds/cci.yaml");
         let plane = ControlPlane::boot(&session, &programs, &crd).expect("a control plane");
-        let bare = Self { plane, session };
-        for (kind, plural) in [("Issuer", "issuers"), ("Certificate", "certificates")] {
-            bare.plane.apply(&cert_managers(kind, plural).to_string()).expect("a CRD");
-            let name = format!("crd/{plural}.cert-manager.io");
-            // kubectl cannot wait for a condition of an object that has no conditions yet: it fails.
-            let wait = ["wait", "--for=condition=Established", "--timeout=10s", &name];
-            let established = || Ok(bare.plane.kubectl(ADMIN).args(wait).output()?.status.success().then_some(()));
-            until("cert-manager's CRD", established).expect("a CRD");
-        }
-        bare
+        install_crds(&plane).expect("cert-manager's CRDs");
+        Self { plane, session }
     }
 
     /// kubectl as the admin; it must succeed.
@@ -240,20 +233,4 @@ impl Bare {
         let json = self.kubectl(&[&["get", "--output=json"], arguments].concat());
         serde_json::from_str(&json).expect("JSON")
     }
-}
-
-/// The CRD of one of cert-manager's kinds, but for the schema.
-fn cert_managers(kind: &str, plural: &str) -> Value {
-    let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
-    json!({
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": format!("{plural}.cert-manager.io")},
-        "spec": {
-            "group": "cert-manager.io",
-            "names": {"kind": kind, "plural": plural},
-            "scope": "Namespaced",
-            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}}],
-        },
-    })
 }

@@ -222,6 +222,14 @@ impl ControlPlane {
         Ok(kubeconfig)
     }
 
+    /// The contents of a kubeconfig with that token.
+    pub fn kubeconfig_with(&self, token: &str) -> Value {
+        let mut kubeconfig = self.contexts();
+        kubeconfig["users"] = json!([{"name": ADMIN, "user": {"token": token}}]);
+        kubeconfig["contexts"] = json!([{"name": ADMIN, "context": {"cluster": "local", "user": ADMIN}}]);
+        kubeconfig
+    }
+
     /// The certificate that clients of the API server trust.
     fn ca(&self) -> PathBuf {
         self.folder.join("tls/apiserver.crt")

@@ -1,6 +1,7 @@
 //! Shared by the tests and the benchmarks: the guard as a child process, clients that speak to it, certificates and
 //! reviews to send, a control plane to register it with, and readers of what the project ships.
 
+pub mod cert_manager;
 pub mod client;
 pub mod control_plane;
 pub mod frames;

@@ -6,6 +6,7 @@
 //! - `same-as=FILE`: the block stands in that file of `docs/`, word for word.
 //! - `cluster`: it needs an API server, and then so does its page.
 //! - `installed`: it needs a cluster in which the guard is installed, and then so does its page.
+//! - `cert-manager`: it needs a guard whose certificates cert-manager makes, and is run apart from the rest of its page.
 //!
 //! `sh` is run and must succeed. `console` is run command by command, and must print what it says. `text` is text.
 
@@ -91,6 +92,11 @@ impl Page {
         fs::read_to_string(&self.path).expect("a page")
     }
 
+    /// The page about operations.
+    pub fn operations() -> Self {
+        Self::read(Path::new(DOCS).join("operations.md"))
+    }
+
     /// True if some of it needs an API server.
     pub fn needs_a_cluster(&self) -> bool {
         self.has("cluster")
@@ -111,10 +117,23 @@ impl Page {
         copy(&Path::new(DOCS).join("schemas"), &folder.join("schemas"));
         copy(&Path::new(DOCS).join("../manifests"), &folder.join("manifests"));
         copy(&Path::new(DOCS).join("../charts"), &folder.join("charts"));
-        for block in &self.blocks {
-            let place = format!("{}:{}", self.name(), block.line);
-            block.run(&place, folder, prepare);
+        for block in self.blocks.iter().filter(|block| !block.needs_cert_manager()) {
+            block.run(&self.place(block), folder, prepare);
         }
+    }
+
+    /// Does what the page says for a guard whose certificates cert-manager makes.
+    pub fn run_with_cert_manager(&self, folder: &Path, prepare: &dyn Fn(&mut Command)) {
+        let blocks: Vec<_> = self.blocks.iter().filter(|block| block.needs_cert_manager()).collect();
+        assert!(!blocks.is_empty(), "{}: nothing about cert-manager", self.name());
+        for block in blocks {
+            block.run(&self.place(block), folder, prepare);
+        }
+    }
+
+    /// The line of a block, for messages.
+    fn place(&self, block: &Block) -> String {
+        format!("{}:{}", self.name(), block.line)
     }
 }
 
@@ -129,12 +148,16 @@ impl Installation<'_> {
     /// Runs the block's commands, which must succeed; gives what they wrote.
     pub fn run(&self, folder: &Path, prepare: &dyn Fn(&mut Command)) -> String {
         let (success, said) = shell(&self.block.text, folder, prepare);
-        assert!(success, "{}:{}: failed and said:\n{said}", self.page.name(), self.block.line);
+        assert!(success, "{}: failed and said:\n{said}", self.page.place(self.block));
         said
     }
 }
 
 impl Block {
+    fn needs_cert_manager(&self) -> bool {
+        self.words.iter().any(|word| word == "cert-manager")
+    }
+
     fn word(&self, name: &str) -> Option<&str> {
         self.words.iter().find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
     }

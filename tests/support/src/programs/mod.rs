@@ -11,6 +11,8 @@ use std::{
     process::{Command, Stdio},
 };
 
+use serde_json::Value;
+
 use crate::{root, target_folder};
 
 /// A folder with a go.mod, and what is built from it.
@@ -53,6 +55,17 @@ const TRAINING_OPERATOR: Module = Module {
 /// A client in Go, made from the operator's typed one.
 const TYPED_CLIENT: Module =
     Module { sources: &[include_str!("../../../cluster/training-operator/client/main.go")], ..TRAINING_OPERATOR };
+
+/// cert-manager's controllers and cainjector.
+const CERT_MANAGER: Module = Module {
+    name: "cert-manager",
+    go_mod: include_str!("../../../cluster/cert-manager/go.mod"),
+    go_sum: include_str!("../../../cluster/cert-manager/go.sum"),
+    of: "github.com/cert-manager/cert-manager",
+    version_variable: None,
+    modfile: None,
+    sources: &[include_str!("../../../cluster/cert-manager/main.go")],
+};
 
 const HELM: Module = Module {
     name: "helm",
@@ -237,6 +250,21 @@ pub fn training_operator() -> io::Result<PathBuf> {
     TRAINING_OPERATOR.built("training-operator", "github.com/kubeflow/training-operator/cmd/training-operator.v1")
 }
 
+/// cert-manager's controllers and cainjector, as one program.
+pub fn cert_manager() -> io::Result<PathBuf> {
+    CERT_MANAGER.built("cert-manager", ".")
+}
+
+/// cert-manager's module in Go's module cache, with its CRDs and its chart.
+pub fn cert_manager_module() -> io::Result<PathBuf> {
+    CERT_MANAGER.sources()
+}
+
+/// The training operator's module in Go's module cache, with its manifests.
+pub fn training_operator_module() -> io::Result<PathBuf> {
+    TRAINING_OPERATOR.sources()
+}
+
 /// A program that replaces a job with the training operator's typed client.
 pub fn typed_client() -> io::Result<PathBuf> {
     TYPED_CLIENT.built("typed-client", "./client")
@@ -302,14 +330,30 @@ impl Module {
                 ));
                 let stamp =
                     self.version_variable.map(|variable| format!(" -X {variable}={version}")).unwrap_or_default();
-                let module = root().join("tests/cluster").join(self.name);
-                let mut go = go_build(&stamp, output, package, &module);
+                let mut go = go_build(&stamp, output, package, &self.folder());
                 if let Some(modfile) = self.modfile {
                     go.env("GOFLAGS", format!("-modfile={modfile}"));
                 }
                 run(&mut go, name, package, |line| self.tell(line))
             },
         )
+    }
+
+    /// The folder in Go's module cache of the module whose version the programs have.
+    fn sources(&self) -> io::Result<PathBuf> {
+        let mut go = Command::new("go");
+        go.args(["mod", "download", "-json", self.of]).current_dir(self.folder()).env("GOWORK", "off");
+        let output = go.output().map_err(|error| go_missing(&error))?;
+        let answer: Value = serde_json::from_slice(&output.stdout)?;
+        answer["Dir"].as_str().map(PathBuf::from).ok_or_else(|| {
+            let said = String::from_utf8_lossy(&output.stderr);
+            io::Error::other(format!("go mod download {}: {}{said}", self.of, answer["Error"]))
+        })
+    }
+
+    /// The folder of its go.mod.
+    fn folder(&self) -> PathBuf {
+        root().join("tests/cluster").join(self.name)
     }
 
     /// Says how it goes.

@@ -12,6 +12,7 @@ mod test_cluster;
 mod cert_manager;
 mod chart;
 mod killed;
+mod kueue;
 mod operations;
 mod outage;
 mod policy;
@@ -96,6 +97,7 @@ fn main() -> ExitCode {
 fn outside(arguments: &Arguments, tests: &[(String, Overlay, Test)]) -> String {
     // In there is no network to get a missing program's modules from. What is wrong with that is said by the tests.
     let _ = Programs::find_or_build();
+    let _ = kueue::definitions();
     let is_asked_for = |name: &str| arguments.filter.as_deref().is_none_or(|filter| name.contains(filter));
     if tests.iter().any(|(name, overlay, _)| *overlay == CERT_MANAGER.0 && is_asked_for(name)) {
         let _ = helm().and(cert_manager()).and(cert_manager_module());

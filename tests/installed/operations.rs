@@ -7,11 +7,12 @@ use std::{
 };
 
 use support::{
-    pages::{Page, pages, path_with},
+    pages::{Page, pages, path_with, shell},
     programs::{Programs, helm},
 };
 
 use crate::{
+    kueue,
     overlay::Overlay,
     test_cluster::{TestCluster, TestClusters},
     tests,
@@ -19,6 +20,9 @@ use crate::{
 
 tests![the_readme_installs_it, the_page_about_operations_holds];
 
+/// The most commands between a cluster without a guard and a rule that is proved. The test runs all but two: it builds no program
+/// and no image.
+const MOST_COMMANDS: usize = 6;
 /// The replicas that the manifests have.
 pub(crate) const SHIPPED: usize = 2;
 
@@ -37,29 +41,51 @@ pub(crate) fn prepared(cluster: &TestCluster, name: &str) -> (PathBuf, impl Fn(&
     })
 }
 
-/// Both ways, each from nothing.
-fn the_readme_installs_it(clusters: &TestClusters, overlay: Overlay) {
-    let cluster = clusters.with(overlay);
-    cluster.uninstall(overlay);
-    cluster.forget_installation();
+/// From a cluster with Kueue and nothing else to a rule that is proved, with Helm and with kubectl.
+fn the_readme_installs_it(clusters: &TestClusters, _: Overlay) {
+    let cluster = clusters.empty();
     let (folder, prepare) = prepared(cluster, "readme");
     let readme = Page::readme();
+    assert!(readme.commands_to_install() <= MOST_COMMANDS, "{}", readme.commands_to_install());
     let installations = readme.installations(&folder);
-    let [with_helm, with_kustomize] = &installations[..] else { panic!("two ways: {installations:?}") };
-    for (way, take_away) in [
-        (with_helm, "helm uninstall pytorchjob-guard --namespace pytorchjob-guard"),
-        (
-            with_kustomize,
-            "kubectl delete validatingwebhookconfiguration pytorchjob-guard && kubectl delete --ignore-not-found -k .",
-        ),
-    ] {
-        way.run(&folder, &prepare);
-        cluster.await_pods(SHIPPED);
-        cluster.await_policy("training-operator");
-        let (gone, said) = support::pages::shell(take_away, &folder, &prepare);
-        assert!(gone, "{said}");
-        cluster.await_pods(0);
-    }
+    let [look, with_helm, with_kustomize, prove] = &installations[..] else { panic!("four steps: {installations:?}") };
+    kueue::within(cluster, || {
+        for (way, take_away) in [
+            (with_helm, "helm uninstall pytorchjob-guard --namespace pytorchjob-guard"),
+            (
+                with_kustomize,
+                "kubectl delete validatingwebhookconfiguration pytorchjob-guard && kubectl delete --ignore-not-found -k .",
+            ),
+        ] {
+            let said = look.run(&folder, &prepare);
+            assert!(said.contains("the policy to take is kueue\n") && said.contains(" 0 warnings"), "{said}");
+            way.run(&folder, &prepare);
+            let said = prove.run(&folder, &prepare);
+            for line in [
+                "a change of metadata.labels.pytorchjob-guard-doctor of guard-check/idle is allowed (dry run)",
+                "a change of spec.pytorchReplicaSpecs.Master.replicas of guard-check/idle is denied: 422 Invalid (dry run)",
+                "every replica serves kueue, digest ",
+                " 0 failed, 0 warnings",
+            ] {
+                assert!(said.contains(line), "{line} is not in\n{said}");
+            }
+            cluster.await_pods(SHIPPED);
+            if std::ptr::eq(way, with_helm) {
+                let (passed, said) =
+                    shell("helm test pytorchjob-guard --namespace pytorchjob-guard", &folder, &prepare);
+                assert!(passed, "{said}\n{}", cluster.log_of("pytorchjob-guard-doctor"));
+                let said = cluster.log_of("pytorchjob-guard-doctor");
+                assert!(said.contains(" 0 failed, 0 warnings"), "it may read all that it looks at:\n{said}");
+            }
+            let (gone, said) = shell(take_away, &folder, &prepare);
+            assert!(gone, "{said}");
+            cluster.await_pods(0);
+            // Without a guard it says so.
+            let (passed, said) = shell("pytorchjob-guard doctor", &folder, &prepare);
+            assert!(!passed && said.contains("the guard is not installed"), "{said}");
+            cluster.kubectl(&["delete", "namespace", "guard-check"]);
+        }
+    });
 }
 
 fn the_page_about_operations_holds(clusters: &TestClusters, overlay: Overlay) {

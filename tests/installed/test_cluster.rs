@@ -299,6 +299,11 @@ impl TestCluster {
         counts.map(|(pod, count)| (pod, count.unwrap_or_default())).collect()
     }
 
+    /// The log of a pod.
+    pub(crate) fn log_of(&self, pod: &str) -> String {
+        self.kubelet.log(pod).unwrap_or_default()
+    }
+
     /// The last lines of the pods' logs, and of cert-manager's, for those who wonder why.
     pub(crate) fn logs(&self) -> String {
         let pods = self.kubelet.pods().into_keys().map(|pod| {
@@ -319,6 +324,19 @@ impl TestCluster {
     pub(crate) fn await_deleted(&self, path: &str) {
         let gone = || Ok(matches!(self.get(path), Err(refusal) if refusal.code == 404).then_some(()));
         until("a deletion", gone).expect("what is deleted goes away");
+    }
+
+    /// Creates the clients' jobs again, after their definition was gone.
+    pub(crate) fn create_jobs(&self) {
+        for job in jobs() {
+            let path = format!("/apis/kubeflow.org/v1/namespaces/{TEAM}/pytorchjobs");
+            let created = || match self.post(&path, &job) {
+                // The API server serves a new definition a moment after it is established.
+                Err(refusal) if refusal.code == 404 => Ok(None),
+                answer => Ok(Some(answer)),
+            };
+            until("a job", created).expect("an answer").expect("a job can be created");
+        }
     }
 
     /// A job of its own for a test, by its path.
@@ -352,7 +370,10 @@ fn objects(nodes: &[String]) -> Value {
         json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}})
     });
     let team = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": TEAM}});
-    let jobs = (0..=CLIENTS).map(|client| named_job(&job_name(client)));
-    let items: Vec<Value> = nodes.chain([team]).chain(jobs).collect();
+    let items: Vec<Value> = nodes.chain([team]).chain(jobs()).collect();
     json!({"apiVersion": "v1", "kind": "List", "items": items})
+}
+
+fn jobs() -> impl Iterator<Item = Value> {
+    (0..=CLIENTS).map(|client| named_job(&job_name(client)))
 }

@@ -87,6 +87,22 @@ impl Page {
         self.blocks.iter().filter(installs).map(|block| Installation { page: self, block }).collect()
     }
 
+    /// The number of commands in the section about the installation, counted once where there are two ways.
+    pub fn commands_to_install(&self) -> usize {
+        let text = self.text();
+        let (_, section) = text.split_once("\n## Install it\n").expect("the section");
+        let (section, _) = section.split_once("\n## ").expect("a section after it");
+        let mut blocks = section.split("```");
+        let mut commands = section.matches("`cargo install").count();
+        while let (Some(_), Some(block)) = (blocks.next(), blocks.next()) {
+            if let Some(block) = block.strip_prefix("sh\n").or(block.strip_prefix("sh installed\n")) {
+                let is_start = |line: &&str| !line.is_empty() && !line.starts_with(' ');
+                commands += block.lines().filter(is_start).count();
+            }
+        }
+        commands
+    }
+
     /// The contents of the page.
     pub fn text(&self) -> String {
         fs::read_to_string(&self.path).expect("a page")

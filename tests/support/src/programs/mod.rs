@@ -57,6 +57,16 @@ const TYPED_CLIENT: Module =
     Module { sources: &[include_str!("../../../cluster/training-operator/client/main.go")], ..TRAINING_OPERATOR };
 
 /// cert-manager's controllers and cainjector.
+const KUEUE: Module = Module {
+    name: "kueue",
+    go_mod: include_str!("../../../cluster/kueue/go.mod"),
+    go_sum: include_str!("../../../cluster/kueue/go.sum"),
+    of: "sigs.k8s.io/kueue",
+    version_variable: None,
+    modfile: None,
+    sources: &[],
+};
+
 const CERT_MANAGER: Module = Module {
     name: "cert-manager",
     go_mod: include_str!("../../../cluster/cert-manager/go.mod"),
@@ -258,6 +268,11 @@ pub fn cert_manager() -> io::Result<PathBuf> {
 /// cert-manager's module in Go's module cache, with its CRDs and its chart.
 pub fn cert_manager_module() -> io::Result<PathBuf> {
     CERT_MANAGER.sources()
+}
+
+/// Kueue's module in Go's module cache, with its CRDs.
+pub fn kueue_module() -> io::Result<PathBuf> {
+    KUEUE.sources()
 }
 
 /// The training operator's module in Go's module cache, with its manifests.

@@ -3,7 +3,10 @@
 
 use std::{io, path::PathBuf};
 
-use support::programs::{kueue_module, training_operator_module};
+use support::{
+    control_plane::ADMIN,
+    programs::{kueue_module, training_operator_module},
+};
 
 use crate::test_cluster::TestCluster;
 
@@ -16,19 +19,24 @@ pub(crate) fn within(cluster: &TestCluster, test: impl FnOnce()) {
     let kueue = cluster.folder().join("kueue.yaml");
     std::fs::write(&kueue, KUEUE).expect("a file");
     let kueue = kueue.display().to_string();
-    cluster.kubectl(&["delete", "crd", "pytorchjobs.kubeflow.org"]);
+    // In the namespaces that the files name.
+    let kubectl = |arguments: &[&str]| {
+        let output = cluster.plane.kubectl(ADMIN).args(arguments).output().expect("kubectl can be run");
+        assert!(output.status.success(), "kubectl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    kubectl(&["delete", "crd", "pytorchjobs.kubeflow.org"]);
     for file in [&jobs, &workloads, &kueue] {
-        cluster.kubectl(&["create", "--filename", file]);
+        kubectl(&["create", "--filename", file]);
     }
     for crd in ["crd/pytorchjobs.kubeflow.org", "crd/workloads.kueue.x-k8s.io"] {
-        cluster.kubectl(&["wait", "--for=condition=Established", crd, "--timeout=60s"]);
+        kubectl(&["wait", "--for=condition=Established", crd, "--timeout=60s"]);
     }
     test();
     for file in [&kueue, &workloads, &jobs] {
-        cluster.kubectl(&["delete", "--filename", file]);
+        kubectl(&["delete", "--filename", file]);
     }
-    cluster.kubectl(&["create", "--filename", LAYOUTS]);
-    cluster.kubectl(&["wait", "--for=condition=Established", "crd/pytorchjobs.kubeflow.org", "--timeout=60s"]);
+    kubectl(&["create", "--filename", LAYOUTS]);
+    kubectl(&["wait", "--for=condition=Established", "crd/pytorchjobs.kubeflow.org", "--timeout=60s"]);
     cluster.create_jobs();
 }
 

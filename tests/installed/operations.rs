@@ -76,6 +76,7 @@ fn the_readme_installs_it(clusters: &TestClusters, _: Overlay) {
                 assert!(passed, "{said}\n{}", cluster.log_of("pytorchjob-guard-doctor"));
                 let said = cluster.log_of("pytorchjob-guard-doctor");
                 assert!(said.contains(" 0 failed, 0 warnings"), "it may read all that it looks at:\n{said}");
+                assert!(said.contains("2 replicas are ready"), "its own pod is none of them:\n{said}");
             }
             let (gone, said) = shell(take_away, &folder, &prepare);
             assert!(gone, "{said}");

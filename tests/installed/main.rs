@@ -23,7 +23,9 @@ mod uninstall;
 use std::{env, process::ExitCode, sync::Arc};
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use support::programs::{Programs, cert_manager, cert_manager_module, helm};
+use support::programs::{
+    Programs, cert_manager, cert_manager_module, helm, kueue, kueue_module, training_operator_module,
+};
 
 use crate::{overlay::Overlay, test_cluster::TestClusters};
 
@@ -42,7 +44,7 @@ pub(crate) use tests;
 const TESTS: [&[Test]; 6] =
     [rollout::TESTS, killed::TESTS, outage::TESTS, renewal::TESTS, policy::TESTS, uninstall::TESTS];
 /// The tests of one overlay, for which the documentation is written.
-const DOCUMENTED: (Overlay, &[Test]) = (Overlay::SelfManaged, operations::TESTS);
+const DOCUMENTED: (Overlay, [&[Test]; 2]) = (Overlay::SelfManaged, [operations::TESTS, kueue::TESTS]);
 /// The tests with cert-manager; in the last one it and the guard write to the registration at the same time.
 const CERT_MANAGER: (Overlay, [&[Test]; 3]) =
     (Overlay::CertManager, [chart::TESTS, cert_manager::TESTS, policy::TESTS]);
@@ -51,8 +53,8 @@ const CERT_MANAGER: (Overlay, [&[Test]; 3]) =
 fn all_tests() -> Vec<(String, Overlay, Test)> {
     let (documented, once) = DOCUMENTED;
     let self_managed = Overlay::SELF_MANAGED.into_iter().map(|overlay| {
-        let once = if overlay == documented { once } else { &[] };
-        (overlay, [&TESTS.concat(), once].concat())
+        let once = if overlay == documented { once.concat() } else { Vec::new() };
+        (overlay, [TESTS.concat(), once].concat())
     });
     let (overlay, with_cert_manager) = CERT_MANAGER;
     let all = self_managed.chain([(overlay, with_cert_manager.concat())]);
@@ -97,7 +99,7 @@ fn main() -> ExitCode {
 fn outside(arguments: &Arguments, tests: &[(String, Overlay, Test)]) -> String {
     // In there is no network to get a missing program's modules from. What is wrong with that is said by the tests.
     let _ = Programs::find_or_build();
-    let _ = kueue::definitions();
+    let _ = kueue().and(kueue_module()).and(training_operator_module());
     let is_asked_for = |name: &str| arguments.filter.as_deref().is_none_or(|filter| name.contains(filter));
     if tests.iter().any(|(name, overlay, _)| *overlay == CERT_MANAGER.0 && is_asked_for(name)) {
         let _ = helm().and(cert_manager()).and(cert_manager_module());

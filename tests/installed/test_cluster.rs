@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 use support::{
     cert_manager::CertManager,
     control_plane::{ADMIN, ControlPlane},
-    example_job, http, metrics,
+    example_job, http,
+    kueue::Kueue,
+    metrics,
     programs::Programs,
     session::Session,
     until,
@@ -324,6 +326,11 @@ impl TestCluster {
     pub(crate) fn await_deleted(&self, path: &str) {
         let gone = || Ok(matches!(self.get(path), Err(refusal) if refusal.code == 404).then_some(()));
         until("a deletion", gone).expect("what is deleted goes away");
+    }
+
+    /// Starts Kueue, whose kinds are there.
+    pub(crate) fn start_kueue(&self) -> Kueue {
+        Kueue::start(&self.session, &self.plane).expect("Kueue starts")
     }
 
     /// Creates the clients' jobs again, after their definition was gone.

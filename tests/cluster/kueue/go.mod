@@ -1,4 +1,4 @@
-// Kueue, for the definitions of its kinds.
+// Kueue, for its CRDs, its role, and the program itself, which the tests of an installed guard run.
 module pytorchjob-guard/kueue
 
 go 1.26.0

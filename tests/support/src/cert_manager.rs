@@ -14,7 +14,7 @@ use crate::{
     control_plane::{ADMIN, ControlPlane},
     programs::{cert_manager, cert_manager_module, helm},
     session::{Process, Session},
-    until,
+    succeeds,
 };
 
 /// Its namespace and the name of its release.
@@ -40,11 +40,7 @@ pub fn install_crds(plane: &ControlPlane) -> io::Result<()> {
     };
     // Two of them are larger than the annotation of an apply by the client may be.
     succeeds(&mut with_files(&["apply", "--server-side"]))?;
-    until("cert-manager's CRDs", || {
-        // kubectl cannot wait for a condition of an object that has no conditions yet: it fails.
-        let waited = with_files(&["wait", "--for=condition=Established", "--timeout=10s"]).output()?;
-        Ok(waited.status.success().then_some(()))
-    })
+    plane.await_kinds(&files)
 }
 
 impl CertManager {
@@ -88,13 +84,4 @@ fn rights() -> io::Result<Value> {
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAME}});
     let items: Vec<Value> = [namespace].into_iter().chain(objects.into_iter().filter(gives_rights)).collect();
     Ok(json!({"apiVersion": "v1", "kind": "List", "items": items}))
-}
-
-/// Runs a program that must succeed, and returns what it printed.
-fn succeeds(command: &mut Command) -> io::Result<String> {
-    let output = command.output()?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-    }
-    Err(io::Error::other(format!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr))))
 }

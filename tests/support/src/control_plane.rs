@@ -209,6 +209,17 @@ impl ControlPlane {
         self.folder.join("kubeconfig")
     }
 
+    /// Waits until the API server serves the kinds that these files, or a folder of files, define.
+    pub fn await_kinds(&self, files: &[PathBuf]) -> io::Result<()> {
+        until("kinds that were defined", || {
+            // kubectl cannot wait for a condition of an object that has no conditions yet: it fails.
+            let mut kubectl = self.kubectl(ADMIN);
+            kubectl.args(["wait", "--for=condition=Established", "--timeout=10s"]);
+            let waited = kubectl.args(files.iter().flat_map(|file| [Path::new("--filename"), file])).output()?;
+            Ok(waited.status.success().then_some(()))
+        })
+    }
+
     /// A kubeconfig whose current context is that user's, for programs that cannot be told another.
     pub fn kubeconfig_of(&self, user: &str) -> io::Result<PathBuf> {
         // In the variable KUBECONFIG a colon would begin another file's name.

@@ -7,6 +7,7 @@ pub mod control_plane;
 pub mod frames;
 pub mod guard;
 pub mod http;
+pub mod kueue;
 pub mod metrics;
 pub mod monitoring;
 pub mod operator;
@@ -23,6 +24,7 @@ use std::{
     io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -47,6 +49,15 @@ fn target_folder() -> PathBuf {
 /// The job in the documentation of the API, as a user would create it.
 pub fn example_job() -> serde_json::Value {
     serde_json::from_str(include_str!("../../../examples/pytorch-test.json")).expect("the example is JSON")
+}
+
+/// Runs a program that must succeed, and returns what it printed.
+fn succeeds(command: &mut Command) -> io::Result<String> {
+    let output = command.output()?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    Err(io::Error::other(format!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr))))
 }
 
 /// Waits until `probe` has an answer. An error of the probe ends the wait at once.

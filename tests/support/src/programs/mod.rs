@@ -270,6 +270,11 @@ pub fn cert_manager_module() -> io::Result<PathBuf> {
     CERT_MANAGER.sources()
 }
 
+/// Kueue's manager.
+pub fn kueue() -> io::Result<PathBuf> {
+    KUEUE.built("kueue", "sigs.k8s.io/kueue/cmd/kueue")
+}
+
 /// Kueue's module in Go's module cache, with its CRDs.
 pub fn kueue_module() -> io::Result<PathBuf> {
     KUEUE.sources()

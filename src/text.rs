@@ -1,4 +1,4 @@
-//! Text from outside, cut to a length.
+//! Text from outside, made fit to be shown.
 
 /// The text on one line, and with nothing in it that a terminal or a CI system takes for more than text.
 #[must_use]
@@ -8,6 +8,18 @@ pub(crate) fn visible(text: &str) -> String {
         if c.is_control() { shown.extend(c.escape_default()) } else { shown.push(c) }
     }
     shown
+}
+
+/// The error and its causes. Many errors repeat what they are made from.
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
+    let sources = std::iter::successors(error.source(), |error| error.source()).map(ToString::to_string);
+    let mut said = error.to_string();
+    for source in sources {
+        if !said.contains(&source) {
+            said = format!("{said}: {source}");
+        }
+    }
+    said
 }
 
 /// The parts, and `more` that are not given, as one text of at most `limit` bytes; the last part then says how many are

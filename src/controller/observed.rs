@@ -20,7 +20,7 @@ use super::{
     settle::SettleTimer,
     status::Status,
 };
-use crate::policy::PolicySet;
+use crate::{policy::PolicySet, text::causes};
 
 /// The intervals of self-calls: of a guard that is ready, and of one that is not.
 pub(super) const CALL_INTERVAL: Duration = Duration::from_secs(10);
@@ -229,16 +229,4 @@ impl Observed {
         }
         self.trouble = Some(trouble);
     }
-}
-
-/// The error and its causes. Many errors repeat what they are made from.
-fn causes(error: &dyn std::error::Error) -> String {
-    let sources = std::iter::successors(error.source(), |error| error.source()).map(ToString::to_string);
-    let mut said = error.to_string();
-    for source in sources {
-        if !said.contains(&source) {
-            said = format!("{said}: {source}");
-        }
-    }
-    said
 }

@@ -72,8 +72,10 @@ impl<'f> Fit<'f> {
         if pruned && let Some(name) = self.better_policy() {
             self.ill("use", format!("the policy {name}: the schema knows every field of it"));
         }
-        if self.worst() == Some(Fate::Kept) {
-            let text = "the schema keeps every field, so it does not tell where the jobs have theirs: look at a job, or run doctor";
+        // A policy of one's own is not for one of two layouts.
+        if self.worst() == Some(Fate::Kept) && Policy::builtin_names().any(|name| name == policy.name()) {
+            let text = "the schema keeps every field, so cci and training-operator both fit: look where a job has \
+                        ttlSecondsAfterFinished, or run doctor, which does";
             self.well("unclear", text.to_owned());
         }
     }

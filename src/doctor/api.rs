@@ -1,14 +1,17 @@
 //! Requests to the API server, each under a deadline.
 
-use std::{path::Path, time::Duration};
+use std::{error::Error, path::Path, time::Duration};
 
-use hyper::{Method, Request};
+use http_body_util::BodyExt as _;
+use hyper::{Method, Request, StatusCode};
 use kube::{
     Client, Config,
     config::{KubeConfigOptions, Kubeconfig},
 };
 use serde_json::Value;
 use tokio::time::timeout;
+
+use crate::text::causes;
 
 const DEADLINE: Duration = Duration::from_secs(10);
 /// The objects of one page of a list.
@@ -44,7 +47,7 @@ pub(crate) struct Api(Client);
 impl Api {
     /// A client for a kubeconfig's context; without either as kubectl finds them, or as a pod does.
     pub(crate) async fn new(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Self, ApiError> {
-        let told = |error: &dyn std::fmt::Display| ApiError::Kubeconfig(error.to_string());
+        let told = |error: &dyn Error| ApiError::Kubeconfig(causes(error));
         let mut config = if kubeconfig.is_none() && context.is_none() {
             Config::infer().await.map_err(|error| told(&error))?
         } else {
@@ -59,13 +62,13 @@ impl Api {
 
     /// The text at a path.
     pub(super) async fn text(&self, path: &str) -> Result<String, ApiError> {
-        let request = Request::get(path).body(Vec::new()).map_err(|error| ApiError::NoAnswer(error.to_string()))?;
+        let request = Request::get(path).body(Vec::new()).map_err(|error| ApiError::NoAnswer(causes(&error)))?;
         match timeout(DEADLINE, self.0.request_text(request)).await {
             Ok(Ok(text)) => Ok(text),
             Ok(Err(kube::Error::Api(status))) => {
                 Err(ApiError::Status { code: status.code, message: status.message.clone() })
             }
-            Ok(Err(error)) => Err(ApiError::NoAnswer(error.to_string())),
+            Ok(Err(error)) => Err(ApiError::NoAnswer(causes(&error))),
             Err(_) => Err(ApiError::NoAnswer(format!("none within {}", humantime::format_duration(DEADLINE)))),
         }
     }
@@ -130,10 +133,8 @@ impl Api {
         path: &str,
         kind: &str,
         body: &Value,
-    ) -> Result<(hyper::StatusCode, Value, Vec<String>), ApiError> {
-        use http_body_util::BodyExt as _;
-
-        let no_answer = |error: &dyn std::fmt::Display| ApiError::NoAnswer(error.to_string());
+    ) -> Result<(StatusCode, Value, Vec<String>), ApiError> {
+        let no_answer = |error: &dyn Error| ApiError::NoAnswer(causes(error));
         let request = Request::builder().method(method).uri(path).header("content-type", kind);
         let request = request.body(body.to_string().into_bytes().into()).map_err(|error| no_answer(&error))?;
         let exchange = async {

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 mod allowed;
 mod cluster;
 mod denied;
+mod doctor;
 mod environment;
 mod errors;
 mod folders;
@@ -108,6 +109,7 @@ fn helps() {
       check         Decide one update offline, as the webhook would
       test          Run the tests of a policy
       policy        See, check and try policies
+      doctor        Look at a live cluster: does the guard fit it, and does it hold the rule there?
       report        Report who was, or would be, denied what, by the guard's log or the API server's
                     audit log
       registration  Print the ValidatingWebhookConfiguration that has an API server ask the guard

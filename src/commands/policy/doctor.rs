@@ -27,6 +27,8 @@ pub(super) fn run(args: &PolicyDoctorArgs) -> Result<Exit, PolicyCommandError> {
             held: if held.is_empty() { "none".to_owned() } else { held.join(", ") },
         }));
     }
+    let needs_kueue =
+        crds.iter().any(|crd| crd.name() == crd::KUEUES) && !writers::lets_kueue_work(&policy, writers::KUEUE);
     let mut out = io::stdout().lock();
     let mut is_well = true;
     for name in &wanted {
@@ -41,13 +43,14 @@ pub(super) fn run(args: &PolicyDoctorArgs) -> Result<Exit, PolicyCommandError> {
         for version in crd.spec.versions.iter().filter(|version| version.served) {
             let fit = Fit::of(&policy, crd, version);
             writeln!(out, "{name}, version {}, under the policy {}:", version.name, policy.name())?;
-            for (word, text) in &fit.lines {
+            // Where Kueue is, it is not the policy to use.
+            for (word, text) in fit.lines.iter().filter(|(word, _)| !needs_kueue || *word != "use") {
                 writeln!(out, "  {word:8}{text}")?;
             }
             is_well &= fit.is_well;
         }
     }
-    if crds.iter().any(|crd| crd.name() == crd::KUEUES) && !writers::lets_kueue_work(&policy, writers::KUEUE) {
+    if needs_kueue {
         writeln!(out, "{}, under the policy {}:", crd::KUEUES, policy.name())?;
         writeln!(out, "  {:8}Kueue could start and stop no job; use the policy kueue", "denied")?;
         is_well = false;

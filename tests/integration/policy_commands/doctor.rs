@@ -36,6 +36,22 @@ fn words(fields: &[(&str, &str)], crd: &str) {
     }
 }
 
+/// What `kubectl get crd pytorchjobs.kubeflow.org workloads.kueue.x-k8s.io` prints has both.
+#[test]
+fn the_definitions_of_kueue_beside() {
+    let kueue = "\n---\n{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: workloads.kueue.x-k8s.io}, \
+                 spec: {group: kueue.x-k8s.io, names: {plural: workloads}, versions: []}}\n";
+    let crds = format!("{STRUCTURAL}{kueue}");
+    for policy in ["cci", "training-operator"] {
+        let said = examine(policy, &crds);
+        assert!(said.starts_with("exit code 1"), "{said}");
+        assert!(said.ends_with("Kueue could start and stop no job; use the policy kueue\n"), "{said}");
+        assert!(!said.contains("use     the policy training-operator"), "{said}");
+    }
+    let said = examine("kueue", &crds);
+    assert!(said.starts_with("exit code 0") && !said.contains("use the policy"), "{said}");
+}
+
 #[test]
 fn a_definition_of_which_nothing_is_served() {
     assert_snapshot!(examine("cci", &CCI.replace("served: true", "served: false")), @"
@@ -73,6 +89,7 @@ fn the_default_policy_and_the_other_layout() {
       known   exemption garbage-collector: metadata.finalizers
       known   exemption garbage-collector: metadata.ownerReferences
       known   exemption deleting: metadata.finalizers
+      unclear the schema keeps every field, so cci and training-operator both fit: look where a job has ttlSecondsAfterFinished, or run doctor, which does
     ");
 }
 

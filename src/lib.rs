@@ -12,7 +12,7 @@
 //!
 //! [`admission`] is pure: [`server`], [`commands`] and [`suites`] call it, and it calls none of them. [`registration`] is as
 //! pure, and reads nothing but a policy. In a cluster the [`controller`] reconciles the registration and the certificates; no
-//! decision depends on it.
+//! decision depends on it. `doctor` looks at a cluster from outside.
 
 pub mod admission;
 pub mod certificates;

@@ -20,7 +20,7 @@ tests![
     loses_no_update_while_the_ca_is_renewed,
     loses_no_update_while_the_ca_is_replaced,
     the_page_about_operations_replaces_the_ca,
-    an_older_one_fails_closed_from_a_replaced_ca_until_the_certificate_is_renewed,
+    an_older_one_fails_closed_until_the_leaf_is_renewed,
 ];
 
 /// The certificate that the guard serves, and its Secret.
@@ -115,10 +115,7 @@ fn the_page_about_operations_replaces_the_ca(clusters: &TestClusters, overlay: O
 }
 
 /// Before cert-manager 1.19 the cainjector replaces the `caBundle`.
-fn an_older_one_fails_closed_from_a_replaced_ca_until_the_certificate_is_renewed(
-    clusters: &TestClusters,
-    overlay: Overlay,
-) {
+fn an_older_one_fails_closed_until_the_leaf_is_renewed(clusters: &TestClusters, overlay: Overlay) {
     let cluster = clusters.with(overlay);
     cluster.run_cert_manager("CAInjectorMerging=false");
     let only = |new: &str| await_bundle(cluster, "the new CA alone", |bundle| *bundle == certificates(new));

@@ -50,6 +50,7 @@ fn the_readme_installs_it(clusters: &TestClusters, _: Overlay) {
     let installations = readme.installations(&folder);
     let [look, with_helm, with_kustomize, prove] = &installations[..] else { panic!("four steps: {installations:?}") };
     kueue::within(cluster, || {
+        let _kueue = cluster.start_kueue();
         for (way, take_away) in [
             (with_helm, "helm uninstall pytorchjob-guard --namespace pytorchjob-guard"),
             (

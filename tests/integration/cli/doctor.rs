@@ -20,7 +20,7 @@ fn says_why_there_is_nothing_to_look_at() {
         )
     };
     let closed = format!("https://{}", free_address().expect("an address"));
-    let folder = Folder::new().with("kubeconfig", &kubeconfig(&closed));
+    let folder = Folder::new().with("kubeconfig", kubeconfig(&closed));
     let said = folder.run(&["doctor", "--kubeconfig", "kubeconfig"]);
     assert!(said.starts_with("exit code 2") && said.contains("error: the API server gave no answer: "), "{said}");
     let said = folder.run(&["doctor", "--kubeconfig", "kubeconfig", "--context", "b"]);

@@ -11,6 +11,7 @@ use std::{
 
 use pytorchjob_guard::{cli::Cli, commands};
 use support::{
+    Serves as _,
     control_plane::ControlPlane,
     guard::{self, Start},
     programs::Programs,

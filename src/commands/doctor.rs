@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use super::{Ended, Exit};
 use crate::{
     cli::{DoctorArgs, DoctorOutput},
-    doctor::{self, Api, ApiError, Finding, Outcome, Snapshot},
+    doctor::{self, Api, ApiError, Finding, Outcome},
     policy::{Policy, PolicySet, SourceError},
     text::visible,
 };
@@ -53,7 +53,7 @@ async fn look(args: &DoctorArgs) -> Result<Exit, DoctorError> {
     let api = Api::new(args.kubeconfig.as_deref(), args.context.as_deref()).await?;
     let mut out = io::stdout().lock();
     if args.print_policy {
-        let (_, advice) = doctor::before(&Snapshot::read(&api).await?, &[]);
+        let (_, advice) = doctor::before(&doctor::read(&api).await?, &[]);
         out.write_all(advice.ok_or(DoctorError::NoAdvice)?.policy()?.as_bytes())?;
         return Ok(Exit::Yes);
     }
@@ -74,7 +74,7 @@ async fn look(args: &DoctorArgs) -> Result<Exit, DoctorError> {
 }
 
 async fn once(api: &Api, args: &DoctorArgs) -> Result<Look, DoctorError> {
-    let snapshot = Snapshot::read(api).await?;
+    let snapshot = doctor::read(api).await?;
     let (of_guard, set) = if args.before { (Vec::new(), None) } else { doctor::after(&snapshot) };
     let policies: Vec<&Policy> = set.iter().flat_map(PolicySet::policies).map(AsRef::as_ref).collect();
     let (mut findings, _) = doctor::before(&snapshot, &policies);

@@ -43,10 +43,6 @@ impl Guard {
         Some(Self { configuration, service, deployment, args })
     }
 
-    pub(super) fn namespace(&self) -> Option<String> {
-        Some(self.service.as_ref()?.namespace.clone())
-    }
-
     /// The port of `/readyz`.
     pub(super) fn admin_port(&self) -> u16 {
         self.args.as_ref().map_or(8080, |args| args.admin_listen.port())

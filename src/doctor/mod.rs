@@ -1,7 +1,7 @@
 //! One look at a live cluster: does the guard fit it, and does it hold the rule there?
 //!
 //! ```text
-//! API server ──api──▶ snapshot ──▶ Snapshot ─┬▶ before: the API server, the CRD, the writers, the policy to take ─┐
+//! API server ──api──▶ reading ───▶ Snapshot ─┬▶ before: the API server, the CRD, the writers, the policy to take ─┐
 //!                                            └▶ after: registration, replicas, certificates, stuck jobs ──────────┼▶ Findings
 //! API server ◀──dry runs── proof ────────────────────────────────────────────────────────────────────────────────┘
 //! ```
@@ -14,6 +14,7 @@ mod before;
 mod finding;
 mod guard;
 mod proof;
+mod reading;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -26,5 +27,5 @@ pub(crate) use self::{
     before::before,
     finding::{Finding, Outcome},
     proof::proof,
-    snapshot::Snapshot,
+    reading::read,
 };

@@ -1,10 +1,10 @@
 //! The way from serving to stopped, and the signals that lead along it.
 
-use std::io;
+use std::{future::pending, io};
 
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::watch,
+    sync::{mpsc, watch},
 };
 
 /// The phase of the server.
@@ -26,10 +26,7 @@ pub(super) async fn reached(phases: &mut watch::Receiver<Phase>, phase: Phase) {
 
 /// The signals that ask the server to stop.
 #[derive(Debug)]
-pub struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-}
+pub struct Signals(mpsc::Receiver<Signal>);
 
 /// A signal that asks the server to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,17 +38,39 @@ pub enum Signal {
 }
 
 impl Signals {
-    /// From here on the signals no longer end the process by themselves.
+    /// Those of this process. From here on they no longer end it by themselves. Needs a tokio runtime.
     pub fn install() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let (sender, signals) = Self::channel();
+        tokio::spawn(async move {
+            loop {
+                let signal = tokio::select! {
+                    Some(()) = terminate.recv() => Signal::Terminate,
+                    Some(()) = interrupt.recv() => Signal::Interrupt,
+                    // The runtime no longer delivers signals: there is nothing to wait for.
+                    else => return,
+                };
+                if sender.send(signal).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(signals)
+    }
+
+    /// Those that whoever holds the other end sends, for a server that shares its process.
+    #[must_use]
+    pub fn channel() -> (mpsc::Sender<Signal>, Self) {
+        // The first stops the server, the second cuts that short.
+        let (sender, receiver) = mpsc::channel(2);
+        (sender, Self(receiver))
     }
 
     pub(super) async fn next(&mut self) -> Signal {
-        tokio::select! {
-            Some(()) = self.terminate.recv() => Signal::Terminate,
-            Some(()) = self.interrupt.recv() => Signal::Interrupt,
-            // The runtime no longer delivers signals: there is nothing to wait for.
-            else => std::future::pending().await,
+        match self.0.recv().await {
+            Some(signal) => signal,
+            // Nobody will send one.
+            None => pending().await,
         }
     }
 }

@@ -8,6 +8,7 @@ use hyper::{Request, body::Bytes};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{ClientConfig, ClientConnection, pki_types::ServerName};
 use support::{
+    Serves as _,
     client::{Client, Tls, post},
     guard::Guard,
     reviews,

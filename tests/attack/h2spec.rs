@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, process::Command};
 
 use quick_xml::{Reader, events::Event};
-use support::{guard::Guard, programs};
+use support::{Serves as _, guard::Guard, programs};
 
 /// The number of cases: more or fewer would be another suite than the one that was looked at.
 const CASES: usize = 145;

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use support::{
+    Serves as _,
     client::{Client, post},
     guard::Guard,
     reviews,

@@ -13,6 +13,7 @@ use std::{
 
 use serde_json::Value;
 use support::{
+    Serves as _,
     client::{Tls, post},
     guard::{Guard, Start},
 };

@@ -5,7 +5,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use support::{client::Tls, guard::Guard};
+use support::{Serves as _, client::Tls, guard::Guard};
 
 use crate::honest::Answers;
 

@@ -9,6 +9,7 @@ use pytorchjob_guard::{
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
 use support::{
+    Serves as _,
     control_plane::{ADMIN, ControlPlane, PERSON},
     example_job, free_address,
     guard::{Guard, Start},

@@ -9,6 +9,7 @@ use std::{
 
 use serde_json::json;
 use support::{
+    Serves as _,
     control_plane::{ADMIN, ControlPlane},
     monitoring::{MONITORING, RULE_TESTS, promql::Query, queries},
     until,

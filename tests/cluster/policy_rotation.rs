@@ -8,7 +8,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use support::{guard::Guard, until};
+use support::{Serves as _, guard::Guard, until};
 
 use crate::{
     cluster::{Clusters, Job},

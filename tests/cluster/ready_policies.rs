@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use support::{control_plane::ADMIN, free_address, guard, programs::training_operator_module, until};
+use support::{Serves as _, control_plane::ADMIN, free_address, guard, programs::training_operator_module, until};
 
 use crate::{
     cluster::{Clusters, certificates},

@@ -11,7 +11,7 @@ use std::{
 };
 
 use rustls::pki_types::CertificateDer;
-use support::{client::Tls, guard::Guard, until};
+use support::{Serves as _, client::Tls, guard::Guard, until};
 
 use crate::cluster::Job;
 

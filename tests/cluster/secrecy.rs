@@ -4,7 +4,7 @@
 use std::fs;
 
 use serde_json::{Value, json};
-use support::until;
+use support::{Serves as _, until};
 
 use crate::{cluster::Clusters, tests};
 

@@ -3,7 +3,10 @@
 use std::fs;
 
 use serde_json::{Map, Value, json};
-use support::guard::{Guard, program};
+use support::{
+    Serves as _,
+    guard::{Guard, program},
+};
 
 use crate::{
     cluster::{Cluster, Clusters, Job, Violation},

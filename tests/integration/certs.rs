@@ -5,6 +5,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Output};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use support::{
+    Serves as _,
     client::{Client, Tls, post},
     guard::{Start, run},
     pki::{Authority, EC_PKCS8},

@@ -6,6 +6,7 @@ use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt as _, path::Pa
 use pytorchjob_guard::policy::Policy;
 use serde_json::Value;
 use support::{
+    Serves as _,
     guard::Guard,
     pages::{DOCS, pages, path_with, shell},
 };

@@ -4,6 +4,7 @@ use insta::assert_snapshot;
 use pytorchjob_guard::policy::Policy;
 use serde_json::{Value, json};
 use support::{
+    Serves as _,
     client::{Client, post_to},
     guard::Start,
     reviews::update,

@@ -3,6 +3,7 @@
 use std::io;
 
 use support::{
+    Serves as _,
     frames::{
         ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, Frames, HEADERS, PING, POST, RST_STREAM, SETTINGS,
         WINDOW_UPDATE, frame, setting,

@@ -4,6 +4,7 @@ use std::net::TcpListener;
 
 use serde_json::{Value, json};
 use support::{
+    Serves as _,
     client::{Client, Client2, Tls, block_on, post, tcp},
     eventually,
     guard::{Guard, Start, program},

@@ -7,6 +7,7 @@ mod decisions;
 mod docs;
 mod exempt_users;
 mod floods;
+mod in_process;
 mod lifecycle;
 mod metrics;
 mod monitoring;

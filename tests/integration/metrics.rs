@@ -4,14 +4,17 @@ use std::time::SystemTime;
 
 use serde_json::json;
 use support::{
+    Serves as _,
     client::{Client, post},
     guard::Guard,
     reviews::{allowed, denied, update},
 };
 
+use crate::in_process::Server;
+
 #[test]
 fn counts_what_was_decided() {
-    let guard = Guard::start();
+    let guard = Server::start();
     let mut client = Client::to(&guard);
     for _ in 0..3 {
         client.ask(&post(&allowed())).decides(true);
@@ -38,7 +41,7 @@ fn counts_what_was_decided() {
 
 #[test]
 fn counts_the_denials_of_dry_runs_apart() {
-    let guard = Guard::start();
+    let guard = Server::start();
     let mut client = Client::to(&guard);
     let mut review = update(json!({"a": 1}), json!({"a": 2}));
     for (dry_run, times) in [(true, 3), (false, 2)] {
@@ -55,9 +58,9 @@ fn counts_the_denials_of_dry_runs_apart() {
 
 #[test]
 fn makes_no_series_of_what_a_peer_makes_up() {
-    let guard = Guard::start();
+    let guard = Server::start();
     let mut client = Client::to(&guard);
-    let series = |guard: &Guard| guard.admin("/metrics").1.lines().filter(|line| !line.starts_with('#')).count();
+    let series = |guard: &Server| guard.admin("/metrics").1.lines().filter(|line| !line.starts_with('#')).count();
     let ask = |client: &mut Client, n: usize| {
         let mut review = update(json!({}), json!({}));
         review["request"]["operation"] = json!(format!("OPERATION{n}"));
@@ -80,7 +83,7 @@ fn makes_no_series_of_what_a_peer_makes_up() {
 
 #[test]
 fn shows_all_there_is_from_the_start() {
-    let guard = Guard::start();
+    let guard = Server::start();
     let (code, page) = guard.admin("/metrics");
     assert_eq!(code, 200);
     for line in [

@@ -8,6 +8,7 @@ use std::{
 
 use rustls::{ClientConnection, pki_types::ServerName};
 use support::{
+    Serves as _,
     client::{Client, Tls, post, post_to, tcp},
     guard::{Guard, Start},
     reviews::allowed,

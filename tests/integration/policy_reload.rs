@@ -10,6 +10,7 @@ use std::{
 
 use serde_json::{Value, json};
 use support::{
+    Serves as _,
     client::{Client, post},
     eventually,
     guard::{Guard, Start},

@@ -4,6 +4,7 @@
 use std::{io::Write as _, net::TcpStream};
 
 use support::{
+    Serves as _,
     client::{Client, post, tcp},
     eventually,
     frames::{DATA, END_HEADERS, END_STREAM, Frames, HEADERS, POST, frame, setting},

@@ -4,6 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 use support::{
+    Serves as _,
     client::{Client, post_to},
     eventually,
     guard::{Guard, Start},

@@ -4,6 +4,7 @@ use std::{fs, os::unix::fs::symlink, path::Path};
 
 use rustls::version::{TLS12, TLS13};
 use support::{
+    Serves as _,
     client::{Client, Tls, post},
     eventually,
     guard::{Guard, Start},

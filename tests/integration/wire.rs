@@ -1,16 +1,18 @@
 //! The bytes on the wire: every protocol error beside its accepted twin.
 
-use std::{io::Write as _, net::Shutdown};
+use std::{io::Write as _, net::Shutdown, time::Duration};
 
 use http_body_util::Full;
 use hyper::{Request, body::Bytes};
 use support::{
+    Serves as _,
     client::{Client, Client2, block_on, post, post_to},
     eventually,
-    guard::Guard,
     reviews::{allowed, allowed_of, denied},
     still_serves,
 };
+
+use crate::in_process::Server;
 
 const TWENTY_MEGABYTES: usize = 20 << 20;
 
@@ -21,7 +23,7 @@ fn with_header(header: &str) -> Vec<u8> {
 
 #[test]
 fn accepts_reviews_one_after_another_on_one_connection() {
-    let guard = Guard::start();
+    let guard = Server::start();
     let mut client = Client::to(&guard);
     for _ in 0..3 {
         client.ask(&post(&allowed())).decides(true);
@@ -35,7 +37,7 @@ fn accepts_reviews_one_after_another_on_one_connection() {
 
 #[test]
 fn accepts_requests_sent_at_once() {
-    let guard = Guard::start();
+    let guard = Server::start();
     let mut client = Client::to(&guard);
     client.send(&[post(&allowed()), post(&denied()), post(&allowed())].concat()).expect("the guard reads");
     for verdict in [true, false, true] {
@@ -45,7 +47,7 @@ fn accepts_requests_sent_at_once() {
 
 #[test]
 fn accepts_a_body_in_chunks() {
-    let guard = Guard::start();
+    let guard = Server::start();
     let mut client = Client::to(&guard);
     let body = allowed();
     client
@@ -61,7 +63,7 @@ fn accepts_a_body_in_chunks() {
 
 #[test]
 fn accepts_a_request_whose_sender_then_closes_its_side() {
-    let guard = Guard::start();
+    let guard = Server::start();
     let mut client = Client::to(&guard);
     client.stream.conn.writer().write_all(&post(&allowed())).expect("room for a small request");
     client.stream.conn.send_close_notify();
@@ -72,7 +74,7 @@ fn accepts_a_request_whose_sender_then_closes_its_side() {
 
 #[test]
 fn rejects_another_path() {
-    let guard = Guard::start();
+    let guard = Server::start();
     for path in ["/", "/validate/", "/Validate", "/metrics", "//validate"] {
         Client::to(&guard).ask(&post_to(path, &allowed())).refuses(404, "reviews go to /validate");
     }
@@ -81,7 +83,7 @@ fn rejects_another_path() {
 
 #[test]
 fn rejects_another_method() {
-    let guard = Guard::start();
+    let guard = Server::start();
     for method in ["GET", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW"] {
         let mut client = Client::to(&guard);
         let reply = client.ask(format!("{method} /validate HTTP/1.1\r\nhost: guard\r\n\r\n").as_bytes());
@@ -93,7 +95,7 @@ fn rejects_another_method() {
 
 #[test]
 fn rejects_another_content_type() {
-    let guard = Guard::start();
+    let guard = Server::start();
     for header in [
         "content-type: text/plain",
         "content-type: application/jsonp",
@@ -115,7 +117,7 @@ fn rejects_another_content_type() {
 
 #[test]
 fn rejects_an_encoded_body() {
-    let guard = Guard::start();
+    let guard = Server::start();
     for encoding in ["gzip", "br", "identity, gzip"] {
         let header = format!("content-type: application/json\r\ncontent-encoding: {encoding}");
         Client::to(&guard).ask(&with_header(&header)).refuses(415, "encoded");
@@ -125,7 +127,7 @@ fn rejects_an_encoded_body() {
 
 #[test]
 fn rejects_what_is_no_review() {
-    let guard = Guard::start();
+    let guard = Server::start();
     let mut client = Client::to(&guard);
     for body in ["", "{", "null", "[]", "{}", "nonsense", "{\"kind\":\"AdmissionReview\"}", "\u{0}\r\nx"] {
         let reply = client.ask(&post(body));
@@ -138,7 +140,7 @@ fn rejects_what_is_no_review() {
 
 #[test]
 fn rejects_a_body_over_the_limit_that_declares_its_length() {
-    let guard = Guard::start();
+    let guard = Server::start();
     let mut client = Client::to(&guard);
     client.send(&post(&"x".repeat(TWENTY_MEGABYTES))).expect("the guard lets the sender finish");
     let reply = client.reply().expect("the sender reads why");
@@ -150,7 +152,7 @@ fn rejects_a_body_over_the_limit_that_declares_its_length() {
 
 #[test]
 fn rejects_a_body_over_the_limit_before_any_of_it_is_sent() {
-    let guard = Guard::start();
+    let guard = Server::start();
     let mut client = Client::to(&guard);
     let head = b"POST /validate HTTP/1.1\r\nhost: guard\r\ncontent-type: application/json\r\n\
         content-length: 20000000\r\nexpect: 100-continue\r\n\r\n";
@@ -160,7 +162,7 @@ fn rejects_a_body_over_the_limit_before_any_of_it_is_sent() {
 
 #[test]
 fn rejects_a_body_over_the_limit_that_comes_in_chunks() {
-    let guard = Guard::start();
+    let guard = Server::start();
     let mut client = Client::to(&guard);
     client
         .send(b"POST /validate HTTP/1.1\r\nhost: guard\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n")
@@ -178,14 +180,14 @@ fn rejects_a_body_over_the_limit_that_comes_in_chunks() {
 #[test]
 fn accepts_a_body_at_the_limit_and_not_a_byte_more() {
     let body = allowed_of(100_000);
-    let guard = Guard::with(&["--max-body-bytes", &body.len().to_string()]);
+    let guard = Server::with(|config| config.limits.body_bytes = body.len());
     Client::to(&guard).ask(&post(&body)).decides(true);
     Client::to(&guard).ask(&post(&format!("{body} "))).refuses(413, "larger than");
 }
 
 #[test]
 fn accepts_a_body_whose_sender_waits_to_be_told() {
-    let guard = Guard::start();
+    let guard = Server::start();
     let mut client = Client::to(&guard);
     let request = with_header("content-type: application/json\r\nexpect: 100-continue");
     let body_begins = request.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("a head") + 4;
@@ -196,7 +198,7 @@ fn accepts_a_body_whose_sender_waits_to_be_told() {
 
 #[test]
 fn accepts_large_bodies_from_many_at_once() {
-    let guard = Guard::start();
+    let guard = Server::start();
     let request = post(&allowed_of(1 << 20));
     std::thread::scope(|scope| {
         for _ in 0..16 {
@@ -214,7 +216,7 @@ fn accepts_large_bodies_from_many_at_once() {
 
 #[test]
 fn keeps_one_body_apart_from_the_next() {
-    let guard = Guard::start();
+    let guard = Server::start();
     let mut client = Client::to(&guard);
     for bytes in [3 << 20, 1 << 20, 200_000, 1 << 20, 70_000, 10, 300_000] {
         client.ask(&post(&allowed_of(bytes))).decides(true);
@@ -224,7 +226,7 @@ fn keeps_one_body_apart_from_the_next() {
 
 #[test]
 fn speaks_http2() {
-    let guard = Guard::start();
+    let guard = Server::start();
     block_on(async {
         let mut client = Client2::to(&guard).await;
         for (body, verdict) in [
@@ -243,7 +245,7 @@ fn speaks_http2() {
 
 #[test]
 fn rejects_over_http2_as_over_http1() {
-    let guard = Guard::with(&["--body-timeout", "2s"]);
+    let guard = Server::with(|config| config.deadlines.body = Duration::from_secs(2));
     block_on(async {
         let mut client = Client2::to(&guard).await;
         let request = |method: &str, path: &str, content_type: &str, body: String| {
@@ -273,7 +275,7 @@ fn rejects_over_http2_as_over_http1() {
 
 #[test]
 fn closes_idle_http2_connections_with_a_goodbye() {
-    let guard = Guard::with(&["--idle-timeout", "200ms"]);
+    let guard = Server::with(|config| config.deadlines.idle = Duration::from_millis(200));
     block_on(async {
         let mut client = Client2::to(&guard).await;
         client.post(allowed()).await.expect("an answer");

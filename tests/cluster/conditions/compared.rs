@@ -17,6 +17,7 @@ use pytorchjob_guard::{
 };
 use serde_json::{Value, json};
 use support::{
+    Serves as _,
     control_plane::{ADMIN, ControlPlane},
     free_address,
     guard::{Guard, Start, make_certificates},

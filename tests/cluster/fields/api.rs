@@ -13,6 +13,7 @@ use pytorchjob_guard::{
 };
 use serde_json::{Value, json};
 use support::{
+    Serves as _,
     control_plane::{ADMIN, OWN_GUARD, PERSON},
     free_address,
     guard::Guard,

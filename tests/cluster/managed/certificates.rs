@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 use super::{Home, Registered, until_metric, until_ready_says};
 use support::{
+    Serves as _,
     client::Tls,
     example_job, free_address,
     guard::Guard,

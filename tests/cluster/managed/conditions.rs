@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{Home, Registered, until_metric, until_ready_says};
 use support::{
-    free_address,
+    Serves as _, free_address,
     guard::{self, Guard},
     until,
 };

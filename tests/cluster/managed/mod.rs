@@ -15,6 +15,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD as STANDARD};
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use serde_json::{Value, json};
 use support::{
+    Serves as _,
     control_plane::ADMIN,
     free_address,
     guard::{self, Guard},

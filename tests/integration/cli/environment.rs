@@ -2,7 +2,10 @@
 
 use std::{fs, process::Command};
 
-use support::guard::{Start, program};
+use support::{
+    Serves as _,
+    guard::{Start, program},
+};
 
 /// The error of `serve` with this variable and these options.
 fn error(variable: &str, value: &str, args: &[&str]) -> String {

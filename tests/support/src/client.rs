@@ -14,7 +14,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
 };
 
-use crate::{PATIENCE, guard::Guard, http::Reply, pki::Pair};
+use crate::{PATIENCE, Serves, http::Reply, pki::Pair};
 
 /// The trust and the offers of a client.
 pub struct Tls {
@@ -127,7 +127,7 @@ pub fn post_to(target: &str, body: &str) -> Vec<u8> {
 
 impl Client {
     /// Connects to a guard that made its own certificates.
-    pub fn to(guard: &Guard) -> Self {
+    pub fn to(guard: &impl Serves) -> Self {
         Tls::trusting(&guard.ca()).connect(guard.address()).expect("the guard shakes hands")
     }
 
@@ -176,7 +176,7 @@ pub struct Client2 {
 }
 
 impl Client2 {
-    pub async fn to(guard: &Guard) -> Self {
+    pub async fn to(guard: &impl Serves) -> Self {
         let tcp = tokio::net::TcpStream::connect(guard.address()).await.expect("the guard listens");
         let name = ServerName::IpAddress(guard.address().ip().into());
         let config = Tls::trusting(&guard.ca()).offering(&["h2", "http/1.1"]).config();

@@ -3,8 +3,8 @@
 use std::io::{self, Read as _};
 
 use crate::{
+    Serves,
     client::{Client, Tls},
-    guard::Guard,
 };
 
 pub const DATA: u8 = 0;
@@ -49,11 +49,11 @@ pub fn setting(id: u16, value: u32) -> Vec<u8> {
 }
 
 impl Frames {
-    pub fn to(guard: &Guard) -> Self {
+    pub fn to(guard: &impl Serves) -> Self {
         Self::with_settings(guard, &[])
     }
 
-    pub fn with_settings(guard: &Guard, settings: &[u8]) -> Self {
+    pub fn with_settings(guard: &impl Serves, settings: &[u8]) -> Self {
         let tls = Tls::trusting(&guard.ca()).offering(&["h2"]);
         let mut client = tls.connect(guard.address()).expect("the guard shakes hands");
         let preface = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(SETTINGS, 0, 0, settings)].concat();

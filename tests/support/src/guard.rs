@@ -11,9 +11,7 @@ use std::{
 };
 
 use crate::{
-    eventually,
-    http::{self, Reply},
-    metrics,
+    Serves, eventually,
     session::{Process, Session},
     until,
 };
@@ -238,23 +236,8 @@ impl Guard {
         Start::new().args(args).serve()
     }
 
-    /// The address of the webhook.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// The address of probes and metrics.
-    pub fn admin_address(&self) -> SocketAddr {
-        self.admin
-    }
-
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.join(name)
-    }
-
-    /// The CA of its certificate.
-    pub fn ca(&self) -> String {
-        fs::read_to_string(self.certs.join("ca.crt")).expect("a CA in PEM")
     }
 
     /// The file of its log, unless that goes into a pipe.
@@ -308,46 +291,6 @@ impl Guard {
         self.pipe.as_ref().expect("a guard that was started with `piped`")
     }
 
-    /// Asks the admin port, and returns the status code and the body.
-    #[track_caller]
-    pub fn admin(&self, path: &str) -> (u16, String) {
-        self.try_admin(path).expect("the admin port answers")
-    }
-
-    pub fn try_admin(&self, path: &str) -> io::Result<(u16, String)> {
-        self.probe(path).map(|reply| (reply.code, reply.body))
-    }
-
-    /// Asks the admin port, and returns all of the response.
-    pub fn probe(&self, path: &str) -> io::Result<Reply> {
-        http::get(self.admin, path)
-    }
-
-    /// Its metrics, as Prometheus reads them.
-    #[track_caller]
-    pub fn metrics(&self) -> String {
-        let (code, page) = self.admin("/metrics");
-        assert_eq!(code, 200, "{page}");
-        page
-    }
-
-    /// The value of a metric, named with its labels and without the prefix; 0 where there is none.
-    #[track_caller]
-    pub fn metric(&self, name: &str) -> f64 {
-        metrics::value(&self.metrics(), name).unwrap_or(0.0)
-    }
-
-    /// The value of a metric that counts, if the page has one.
-    pub fn count(&self, name: &str) -> io::Result<Option<u64>> {
-        Ok(metrics::value(&self.probe("/metrics")?.body, name))
-    }
-
-    /// Waits until a metric has this value.
-    #[track_caller]
-    pub fn await_metric(&self, name: &str, value: f64) {
-        eventually(&format!("{name} is {value}"), || (self.metric(name) - value).abs() < f64::EPSILON);
-    }
-
     /// The memory it holds, in bytes.
     pub fn resident_bytes(&self) -> u64 {
         self.status_bytes("VmRSS:")
@@ -388,6 +331,20 @@ impl Guard {
             self.await_closed_log();
         }
         status.expect("it ended")
+    }
+}
+
+impl Serves for Guard {
+    fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn admin_address(&self) -> SocketAddr {
+        self.admin
+    }
+
+    fn ca(&self) -> String {
+        fs::read_to_string(self.certs.join("ca.crt")).expect("a CA in PEM")
     }
 }
 

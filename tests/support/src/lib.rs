@@ -16,6 +16,7 @@ pub mod pki;
 pub mod programs;
 pub mod registration;
 pub mod reviews;
+mod serves;
 pub mod session;
 
 use std::{
@@ -30,6 +31,8 @@ use std::{
 };
 
 use libtest_mimic::Trial;
+
+pub use serves::Serves;
 
 /// The interval at which a condition is checked again.
 const POLL: Duration = Duration::from_millis(10);
@@ -85,7 +88,7 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// Asserts that the guard answers a new client.
 #[track_caller]
-pub fn still_serves(guard: &guard::Guard) {
+pub fn still_serves(guard: &impl Serves) {
     client::Client::to(guard).ask(&client::post(&reviews::allowed())).decides(true);
 }
 

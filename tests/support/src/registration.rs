@@ -1,5 +1,6 @@
 //! The registration of a guard with the API server.
 
+use crate::Serves as _;
 use std::io;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD as STANDARD};

@@ -19,6 +19,12 @@ const PROOF: Check = Check("proof", "docs/operations.md#verify");
 
 /// Asks the API server for two updates of a job as dry runs. They change nothing.
 pub(crate) async fn proof(api: &Api, snapshot: &Snapshot, policies: &[&Policy]) -> Result<Vec<Finding>, ApiError> {
+    if let Some(problem) = snapshot.problem(Kind::Job).or(snapshot.problem(Kind::Namespace)) {
+        return Ok(vec![PROOF.warning(format!("cannot look for a job to try: {problem}"))]);
+    }
+    if policies.is_empty() {
+        return Ok(vec![PROOF.warning("the guard's policies are not known, so nothing can be proved")]);
+    }
     let Some((job, policies)) = candidate(snapshot, policies) else {
         return Ok(vec![PROOF.warning(
             "no job is held to a policy that denies, so nothing can be proved: create one that starts no pods, as the page has it",
@@ -147,4 +153,78 @@ fn path(job: &Value) -> String {
     let plural = JOBS.split('.').next().unwrap_or_default();
     let metadata = &job["metadata"];
     format!("/apis/{group}/{version}/namespaces/{}/{plural}/{}", text(&metadata["namespace"]), text(&metadata["name"]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Outcome::{self as Found, Failed, Ok as Good};
+
+    const FIELD: &str = "spec.pytorchReplicaSpecs.Worker.replicas";
+
+    fn rejection(code: u16, reason: &str, message: &str, fields: &[&str]) -> Rejection {
+        Rejection {
+            code,
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+            fields: fields.iter().map(|field| (*field).to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn tells_the_guards_denial_from_any_other_answer() {
+        let job = json!({"spec": {"pytorchReplicaSpecs": {"Worker": {"replicas": 1}}}});
+        let changes = Change::all(&job);
+        let change = changes.iter().find(|change| change.field == FIELD).expect("a change of the replicas");
+        assert_eq!(change.applied(&job)["spec"]["pytorchReplicaSpecs"]["Worker"]["replicas"], 2);
+        let found = |is_denied, answer| -> Found { judged("a/b", change, is_denied, answer).outcome };
+        assert_eq!(found(false, Ok(Vec::new())), Good);
+        assert_eq!(found(true, Ok(Vec::new())), Failed);
+        assert_eq!(found(true, Err(rejection(422, "Invalid", "", &[FIELD]))), Good);
+        assert_eq!(found(false, Err(rejection(422, "Invalid", "", &[FIELD]))), Failed);
+        let forbidden = format!("admission webhook denied the request: {FIELD}: Forbidden: field is immutable");
+        assert_eq!(found(true, Err(rejection(403, "Forbidden", &forbidden, &[]))), Good);
+        // Another field, a user without rights, no guard that answers: none of them proves the rule.
+        for other in [
+            rejection(422, "Invalid", "", &["spec.runPolicy"]),
+            rejection(403, "Forbidden", "dana cannot patch resource pytorchjobs", &[]),
+            rejection(500, "InternalError", &format!("failed calling webhook: {FIELD}"), &[]),
+        ] {
+            assert_eq!(found(true, Err(other.clone())), Failed, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn chooses_a_job_that_a_policy_which_denies_holds_for() {
+        let text = Policy::builtin_text("cci").expect("a policy");
+        let of = |more: &str| Policy::parse(&format!("{text}{more}\n")).expect("a policy");
+        let mut snapshot = Snapshot::of("v1.37.2".to_owned(), std::time::SystemTime::now());
+        let object = |name: &str, namespace: &str, labels: &Value| json!({"metadata": {"name": name, "namespace": namespace, "labels": labels}});
+        for (kind, object) in [
+            (Kind::Namespace, object("one", "", &json!({"team": "a"}))),
+            (Kind::Namespace, object("two", "", &json!({}))),
+            (Kind::Job, object("mnist", "two", &json!({}))),
+            (Kind::Job, object("resnet", "one", &json!({"tier": "gold"}))),
+        ] {
+            snapshot.add(kind, Ok::<_, String>(vec![object]));
+        }
+        for (more, job) in [
+            ("", Some("mnist")),
+            ("namespaceSelector: {matchLabels: {team: a}}", Some("resnet")),
+            ("objectSelector: {matchExpressions: [{key: tier, operator: In, values: [gold]}]}", Some("resnet")),
+            ("namespaceSelector: {matchExpressions: [{key: team, operator: NotIn, values: [a]}]}", Some("mnist")),
+            ("namespaceSelector: {matchExpressions: [{key: team, operator: Exists}]}", Some("resnet")),
+            ("namespaceSelector: {matchExpressions: [{key: team, operator: DoesNotExist}]}", Some("mnist")),
+            ("namespaceSelector: {matchLabels: {team: b}}", None),
+            ("validationActions: [Audit]", None),
+        ] {
+            let policy = of(more);
+            let found = candidate(&snapshot, &[&policy]).map(|(job, _)| text_of(&job["metadata"]["name"]));
+            assert_eq!(found.as_deref(), job, "{more}");
+        }
+    }
+
+    fn text_of(value: &Value) -> String {
+        text(value).to_owned()
+    }
 }

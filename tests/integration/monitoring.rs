@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use serde_json::Value;
 use support::{
-    monitoring::{MONITORING, RULE_TESTS, alerts, file, list, panels, promql::Query, queries, text},
+    monitoring::{MONITORING, RULE_TESTS, alerts, file, list, panels, promql::Query, queries, records, text},
     pages::DOCS,
 };
 
@@ -62,6 +62,19 @@ fn every_alert_is_seen_to_fire_and_to_be_silent() {
 }
 
 #[test]
+fn every_recorded_series_is_seen_and_used() {
+    let page = fs::read_to_string(Path::new(DOCS).join("operations.md")).expect("the page");
+    let tests = file("alerts.test.yaml");
+    let seen = list(&tests, "/tests").iter().flat_map(|test| list(test, "/promql_expr_test"));
+    let seen: BTreeSet<&str> = seen.map(|case| text(case, "/expr")).collect();
+    for record in records() {
+        let name = text(&record, "/record");
+        assert!(seen.contains(name), "{name} is in no test");
+        assert!(page.contains(name), "{name} is not in docs/operations.md");
+    }
+}
+
+#[test]
 fn the_operators_rules_are_the_same() {
     let component = Path::new(MONITORING).join("../components/monitoring");
     let read = |name: &str| -> Value {
@@ -75,8 +88,10 @@ fn the_operators_rules_are_the_same() {
     );
     let (ours, theirs) = (file("alerts.yaml"), &object["spec"]);
     // One by one first: a difference is to be found.
-    for (ours, theirs) in list(&ours, "/groups/0/rules").iter().zip(list(theirs, "/groups/0/rules")) {
-        assert_eq!(ours, theirs);
+    for group in ["/groups/0/rules", "/groups/1/rules"] {
+        for (ours, theirs) in list(&ours, group).iter().zip(list(theirs, group)) {
+            assert_eq!(ours, theirs);
+        }
     }
     assert!(ours == *theirs, "one has more than the other");
     assert_eq!(list(&read("kustomization.yaml"), "/resources"), ["podmonitor.yaml", "prometheusrule.yaml"]);

@@ -30,11 +30,21 @@ pub fn list<'a>(value: &'a Value, place: &str) -> &'a [Value] {
 
 /// The alerts.
 pub fn alerts() -> Vec<Value> {
-    let rules = file("alerts.yaml");
-    let groups = list(&rules, "/groups");
-    let alerts: Vec<Value> = groups.iter().flat_map(|group| list(group, "/rules")).cloned().collect();
-    assert!(!alerts.is_empty(), "{rules:#}");
-    alerts
+    rules("alert")
+}
+
+/// The rules that record series for objectives.
+pub fn records() -> Vec<Value> {
+    rules("record")
+}
+
+/// The rules of that kind.
+fn rules(kind: &str) -> Vec<Value> {
+    let file = file("alerts.yaml");
+    let all = list(&file, "/groups").iter().flat_map(|group| list(group, "/rules"));
+    let rules: Vec<Value> = all.filter(|rule| rule[kind].is_string()).cloned().collect();
+    assert!(!rules.is_empty(), "{file:#}");
+    rules
 }
 
 /// The panels of the dashboard that show something: all but the rows.
@@ -49,6 +59,12 @@ pub fn panels() -> Vec<Value> {
 /// Each query, with where it stands. The dashboard's have values in the place of their variables.
 pub fn queries() -> Vec<(String, String)> {
     let of_alert = |alert: &Value| (text(alert, "/alert").to_owned(), text(alert, "/expr").to_owned());
+    // What they make of each other is no series that anybody else has.
+    let of_record = |record: &Value| {
+        let (name, query) = (text(record, "/record"), text(record, "/expr"));
+        let first = query.split(" or pytorchjob_guard:").next().unwrap_or_default();
+        (name.to_owned(), first.trim_start_matches("pytorchjob_guard:calls:rate5m - ").to_owned())
+    };
     let of_panel = |panel: &Value| {
         let title = text(panel, "/title").to_owned();
         let query = |target| {
@@ -61,5 +77,10 @@ pub fn queries() -> Vec<(String, String)> {
         };
         list(panel, "/targets").iter().map(query).collect::<Vec<_>>()
     };
-    alerts().iter().map(of_alert).chain(panels().iter().flat_map(of_panel)).collect()
+    alerts()
+        .iter()
+        .map(of_alert)
+        .chain(records().iter().map(of_record))
+        .chain(panels().iter().flat_map(of_panel))
+        .collect()
 }

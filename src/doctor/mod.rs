@@ -6,7 +6,7 @@
 //! API server ◀──dry runs── proof ────────────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! The checks are pure: they see a [`Snapshot`] and the time. Nothing here changes the cluster.
+//! The checks are pure: they see a [`snapshot::Snapshot`] and the time. Nothing here changes the cluster.
 
 mod after;
 mod api;

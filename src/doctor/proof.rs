@@ -78,7 +78,6 @@ impl Rejection {
     fn is_guards(&self, field: &str) -> bool {
         matches!((self.code, self.reason.as_str()), (422, "Invalid") | (403, "Forbidden"))
             && (self.fields.iter().any(|cause| cause == field) || self.message.contains(field))
-            && !self.message.contains("failed calling webhook")
     }
 }
 

@@ -55,11 +55,15 @@ fn kueue(snapshot: Snapshot, namespace: &str) -> Snapshot {
     let service = json!({"namespace": namespace, "name": "kueue"});
     let rules = json!([{"apiGroups": ["kueue.x-k8s.io"], "resources": ["workloads"], "operations": ["UPDATE"]}]);
     let webhooks = json!([{"name": "w.kb.io", "clientConfig": {"service": service}, "rules": rules}]);
-    let labels = json!({"control-plane": "controller-manager"});
+    let labels = json!({"control-plane": "controller-manager", "app.kubernetes.io/name": "kueue"});
     let pod = json!({"metadata": {"labels": labels}, "spec": {"serviceAccountName": "kueue-controller-manager"}});
     let snapshot = with(snapshot, Kind::Crd, json!({"metadata": {"name": "workloads.kueue.x-k8s.io"}}));
     let snapshot = with(snapshot, Kind::Validating, json!({"metadata": {"name": "kueue"}, "webhooks": webhooks}));
     let snapshot = with(snapshot, Kind::Service, json!({"metadata": metadata, "spec": {"selector": labels}}));
+    // The Service selects all of its labels, and not one alone.
+    let other = json!({"metadata": {"labels": {"control-plane": "controller-manager"}}, "spec": {"serviceAccountName": "other"}});
+    let other = json!({"metadata": metadata, "spec": {"template": other}});
+    let snapshot = with(snapshot, Kind::Deployment, other);
     with(snapshot, Kind::Deployment, json!({"metadata": metadata, "spec": {"template": pod}}))
 }
 
@@ -252,6 +256,14 @@ fn installed(text: &str) -> Snapshot {
     snapshot
 }
 
+/// A certificate of the past, PEM.
+fn ended() -> String {
+    let mut params = rcgen::CertificateParams::new(["guard.ops.svc".to_owned()]).expect("a name");
+    params.not_after = rcgen::date_time_ymd(2026, 1, 1);
+    let key = rcgen::KeyPair::generate().expect("a key");
+    params.self_signed(&key).expect("a certificate").pem()
+}
+
 fn cci() -> Snapshot {
     installed(Policy::builtin_text("cci").expect("a policy"))
 }
@@ -310,6 +322,43 @@ fn names_what_is_wrong_with_the_guard() {
             "replicas",
             Outcome::Failed,
             "none of 2 replicas is ready",
+        ),
+        (
+            changed(Kind::Pod, &|pod| {
+                if pod["metadata"]["name"] == "two" {
+                    pod["status"]["conditions"][0]["status"] = json!("False");
+                }
+            }),
+            "replicas",
+            Outcome::Failed,
+            "1 of 2 replicas are ready",
+        ),
+        (
+            changed(Kind::Deployment, &|deployment| {
+                deployment["spec"]["template"]["spec"]["containers"][0]["env"][0] =
+                    json!({"name": "PYTORCHJOB_GUARD_POLICY", "value": "kueue"});
+            }),
+            "registration",
+            Outcome::Ok,
+            "the guard is registered for all updates",
+        ),
+        (
+            changed(Kind::Deployment, &|deployment| {
+                let container = &mut deployment["spec"]["template"]["spec"]["containers"][0];
+                container["args"] = json!(["serve", "--registration=guard"]);
+                container["env"][0] = json!({"name": "PYTORCHJOB_GUARD_POLICY", "value": "kueue"});
+            }),
+            "registration",
+            Outcome::Failed,
+            "does not follow from the policy",
+        ),
+        (
+            changed(Kind::Validating, &|registration| {
+                registration["webhooks"][1]["clientConfig"]["caBundle"] = json!(ByteString(ended().into_bytes()));
+            }),
+            "certificates",
+            Outcome::Failed,
+            "the CA that the API server trusts ended at 2026-01-01T",
         ),
         (
             changed(Kind::Pod, &|pod| pod["metadata"]["deletionTimestamp"] = json!(NOON)),

@@ -72,6 +72,13 @@ impl Validity {
         whole.ok_or(ValidityError::NoCertificate)
     }
 
+    /// The time for which the certificate of a bundle that expires last is good; none where the bundle has none, or is no PEM.
+    pub(crate) fn of_bundle(pem: &[u8]) -> Option<Self> {
+        let certificates = pem::certificates(pem).unwrap_or_default().into_iter();
+        let validities = certificates.filter_map(|certificate| Self::of_chain(&[certificate]).ok());
+        validities.max_by_key(|validity| validity.not_after)
+    }
+
     /// The certificate's state at this moment.
     #[must_use]
     pub fn expiry(self, now: SystemTime) -> Expiry {

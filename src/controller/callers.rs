@@ -5,7 +5,6 @@ use k8s_openapi::{
     api::admissionregistration::v1::{ValidatingWebhook, ValidatingWebhookConfiguration},
 };
 
-use super::patch::certificates;
 use crate::{
     certificates::Validity,
     registration::{ServiceName, webhooks_of},
@@ -42,7 +41,6 @@ pub(super) fn callers(registration: &ValidatingWebhookConfiguration, service: Op
 
 /// The validity of the CA that expires last.
 pub(super) fn longest(callers: &[Caller]) -> Option<Validity> {
-    let certificates = callers.iter().flat_map(|caller| certificates(&caller.bundle));
-    let validity = |certificate: Vec<u8>| Validity::of_chain(&[certificate.into()]).ok();
-    certificates.filter_map(validity).max_by_key(|validity| validity.not_after)
+    let validities = callers.iter().filter_map(|caller| Validity::of_bundle(&caller.bundle));
+    validities.max_by_key(|validity| validity.not_after)
 }

@@ -3,16 +3,15 @@
 use std::{collections::BTreeSet, time::SystemTime};
 
 use k8s_openapi::ByteString;
-use serde_json::Value;
 
 use super::{
     finding::{Check, Finding},
     guard::Guard,
-    snapshot::{Kind, Replica, Snapshot},
+    snapshot::{Kind, Replica, Snapshot, condition},
     webhooks::is_guards,
 };
 use crate::{
-    certificates::{Expiry, Validity, pem},
+    certificates::{Expiry, Validity},
     policy::PolicySet,
     registration::{Drift, drift},
 };
@@ -97,21 +96,19 @@ fn of_policies(guard: &Guard, policies: &PolicySet) -> Vec<Finding> {
 
 /// The CAs that the API server trusts the guard by.
 fn bundle(guard: &Guard, now: SystemTime) -> Finding {
-    let mut latest: Option<Validity> = None;
+    let mut validities = Vec::new();
     for webhook in guard.configuration.webhooks.iter().flatten() {
         let ByteString(bundle) = webhook.client_config.ca_bundle.clone().unwrap_or_default();
-        let validities = pem::certificates(&bundle).unwrap_or_default();
-        let validities = validities.into_iter().filter_map(|one| Validity::of_chain(&[one]).ok());
-        let Some(last) = validities.max_by_key(|validity| validity.not_after) else {
+        let Some(validity) = Validity::of_bundle(&bundle) else {
             return CERTIFICATES.failed(format!(
                 "webhook {} has no caBundle, so the API server trusts no certificate and rejects the updates it asks about",
                 webhook.name
             ));
         };
-        // The webhook that is worst off counts.
-        latest = Some(latest.filter(|so_far| so_far.not_after <= last.not_after).unwrap_or(last));
+        validities.push(validity);
     }
-    latest.map_or_else(
+    // The webhook that is worst off counts.
+    validities.into_iter().min_by_key(|validity| validity.not_after).map_or_else(
         || CERTIFICATES.failed("the registration has no webhook"),
         |validity| certificate("the CA that the API server trusts", validity, now),
     )
@@ -137,9 +134,7 @@ fn replicas(guard: &Guard, policies: Option<&PolicySet>, snapshot: &Snapshot) ->
         return vec![REPLICAS.failed("no Deployment is behind the guard's Service")];
     };
     let wanted = deployment["spec"]["replicas"].as_u64().unwrap_or(1);
-    let own = guard.pods(snapshot);
-    let is_own = |pod: &&Value| own.iter().any(|name| pod["metadata"]["name"] == *name);
-    let ready = snapshot.all(Kind::Pod).iter().filter(is_own).filter(|pod| is_ready(pod)).count() as u64;
+    let ready = guard.pods(snapshot).into_iter().filter(|pod| condition(pod, "Ready").is_some()).count() as u64;
     let mut findings = vec![match ready {
         0 => REPLICAS.failed(format!("none of {wanted} replicas is ready")),
         ready if ready < wanted => REPLICAS.failed(format!("{ready} of {wanted} replicas are ready")),
@@ -166,7 +161,7 @@ fn answers(snapshot: &Snapshot, policies: Option<&PolicySet>) -> Vec<Finding> {
     let served: BTreeSet<_> = served.collect();
     // While a file cannot be used, the policy that it held before stays in effect.
     let stored = policies.filter(|policies| policies.problems().next().is_none()).map(|policies| {
-        let all = policies.policies().map(|policy| format!("{}, digest {}", policy.name(), policy.digest()));
+        let all = policies.policies().map(|policy| policy.name_and_digest());
         all.collect::<Vec<_>>().join("; ")
     });
     let named = served.iter().map(String::as_str).collect::<Vec<_>>().join(" | ");
@@ -183,11 +178,6 @@ fn answers(snapshot: &Snapshot, policies: Option<&PolicySet>) -> Vec<Finding> {
     let warnings = warnings.filter(|line| !line.starts_with("updates "));
     findings.extend(warnings.collect::<BTreeSet<_>>().into_iter().map(|warning| REPLICAS.warning(warning)));
     findings
-}
-
-fn is_ready(pod: &Value) -> bool {
-    let mut conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
-    conditions.any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
 }
 
 /// The validity of the certificate that a replica serves, by its metrics.

@@ -101,7 +101,7 @@ impl Api {
 
     /// Creates an object that the API server keeps nowhere, such as a review of the user's own name.
     pub(super) async fn ask(&self, path: &str, body: &Value) -> Result<Value, ApiError> {
-        let (status, body, _) = self.send(Method::POST, path, "application/json", body).await?;
+        let (status, body) = self.send(Method::POST, path, "application/json", body).await?;
         if status.is_success() {
             return Ok(body);
         }
@@ -109,17 +109,16 @@ impl Api {
         Err(ApiError::Status { code: status.as_u16(), message })
     }
 
-    /// A patch of an object as a dry run: the API server asks its webhooks, and stores nothing. An array is a JSON patch, an object
-    /// a merge patch. The warnings that came with success, or the rejection.
-    pub(super) async fn dry_run(&self, path: &str, change: &Value) -> Result<Result<Vec<String>, Rejection>, ApiError> {
-        let kind = if change.is_array() { "application/json-patch+json" } else { "application/merge-patch+json" };
-        let (status, body, warnings) = self.send(Method::PATCH, &format!("{path}?dryRun=All"), kind, change).await?;
+    /// A merge patch of an object as a dry run: the API server asks its webhooks, and stores nothing. The rejection, if it is one.
+    pub(super) async fn dry_run(&self, path: &str, change: &Value) -> Result<Option<Rejection>, ApiError> {
+        let path = format!("{path}?dryRun=All");
+        let (status, body) = self.send(Method::PATCH, &path, "application/merge-patch+json", change).await?;
         if status.is_success() {
-            return Ok(Ok(warnings));
+            return Ok(None);
         }
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let causes = body["details"]["causes"].as_array();
-        Ok(Err(Rejection {
+        Ok(Some(Rejection {
             code: status.as_u16(),
             reason: text(&body["reason"]),
             message: text(&body["message"]),
@@ -133,20 +132,16 @@ impl Api {
         path: &str,
         kind: &str,
         body: &Value,
-    ) -> Result<(StatusCode, Value, Vec<String>), ApiError> {
+    ) -> Result<(StatusCode, Value), ApiError> {
         let no_answer = |error: &dyn Error| ApiError::NoAnswer(causes(error));
         let request = Request::builder().method(method).uri(path).header("content-type", kind);
         let request = request.body(body.to_string().into_bytes().into()).map_err(|error| no_answer(&error))?;
         let exchange = async {
             let response = self.0.send(request).await.map_err(|error| no_answer(&error))?;
-            let (head, body) = response.into_parts();
-            let body = body.collect().await.map_err(|error| no_answer(&error))?.to_bytes();
-            Ok((head, body))
+            let status = response.status();
+            let body = response.into_body().collect().await.map_err(|error| no_answer(&error))?.to_bytes();
+            Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
         };
-        let answer = timeout(DEADLINE, exchange).await;
-        let (head, body) = answer.unwrap_or_else(|_| Err(ApiError::NoAnswer("it takes too long".to_owned())))?;
-        let warnings = head.headers.get_all("warning").iter();
-        let warnings = warnings.filter_map(|warning| warning.to_str().ok().map(str::to_owned)).collect();
-        Ok((head.status, serde_json::from_slice(&body).unwrap_or_default(), warnings))
+        timeout(DEADLINE, exchange).await.unwrap_or_else(|_| Err(ApiError::NoAnswer("it takes too long".to_owned())))
     }
 }

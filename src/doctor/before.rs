@@ -3,6 +3,7 @@
 use super::{
     finding::{Check, Finding},
     snapshot::{JOBS, Kind, Snapshot},
+    webhooks::kueues_accounts,
     writers,
 };
 use crate::{
@@ -99,15 +100,12 @@ fn definition(snapshot: &Snapshot) -> (Vec<Finding>, Option<Layout>) {
     let names = served.iter().map(|version| version.name.as_str()).collect::<Vec<_>>().join(", ");
     let worst = |name| Policy::builtin(name).and_then(|policy| Fit::of(&policy, &crd, version).worst());
     let (cci, training_operator) = (worst("cci"), worst("training-operator"));
-    let layout = match (cci, training_operator) {
-        (_, Some(Fate::Known)) => Layout::RunPolicy,
-        (Some(Fate::Known), _) => Layout::Spec,
-        (Some(Fate::Pruned), Some(Fate::Pruned)) => Layout::Other,
-        _ => of_jobs(snapshot),
+    let (layout, source) = match (cci, training_operator) {
+        (_, Some(Fate::Known)) => (Layout::RunPolicy, "by its schema"),
+        (Some(Fate::Known), _) => (Layout::Spec, "by its schema"),
+        (Some(Fate::Pruned), Some(Fate::Pruned)) => (Layout::Other, "by its schema"),
+        _ => (of_jobs(snapshot), "by the jobs that are there, as its schema keeps every field"),
     };
-    let by_schema = matches!((cci, training_operator), (Some(Fate::Known), _) | (_, Some(Fate::Known)));
-    let source =
-        if by_schema { "by its schema" } else { "by the jobs that are there, as its schema keeps every field" };
     findings.push(match layout {
         Layout::Spec => CRD.ok(format!("{JOBS} ({names}) has the fields that may change under spec, {source}")),
         Layout::RunPolicy => {
@@ -148,7 +146,7 @@ fn advice(snapshot: &Snapshot, layout: Layout) -> Option<Advice> {
         Layout::RunPolicy => "training-operator",
         Layout::Unclear | Layout::Other => return None,
     };
-    let account = writers::accounts(snapshot).into_iter().find(|account| account != writers::KUEUE);
+    let account = kueues_accounts(snapshot).into_iter().find(|account| account != writers::KUEUE);
     let account = account.filter(|_| name == "kueue");
     Some(Advice { name, account, scales: !writers::scaled(snapshot).is_empty() })
 }

@@ -6,8 +6,8 @@ use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use serde_json::Value;
 
 use super::{
-    snapshot::{Kind, Snapshot},
-    webhooks::{behind, is_guards, text},
+    snapshot::{Kind, Snapshot, has_labels, text},
+    webhooks::{behind, is_guards},
 };
 use crate::{
     cli::ServeArgs,
@@ -54,16 +54,12 @@ impl Guard {
         services.find_map(|webhook| webhook.client_config.service.as_ref()?.port).unwrap_or(443)
     }
 
-    /// The names of its pods.
-    pub(super) fn pods(&self, snapshot: &Snapshot) -> Vec<String> {
-        let Some(deployment) = &self.deployment else { return Vec::new() };
-        let wanted = deployment["spec"]["selector"]["matchLabels"].as_object();
-        let is_own = |pod: &&Value| {
-            wanted.is_some_and(|wanted| wanted.iter().all(|(key, value)| pod["metadata"]["labels"][key] == *value))
-                && pod["metadata"]["deletionTimestamp"].is_null()
-        };
-        let pods = snapshot.all(Kind::Pod).iter().filter(is_own);
-        pods.map(|pod| text(&pod["metadata"]["name"]).to_owned()).collect()
+    /// Its pods, but for those that are being deleted.
+    pub(super) fn pods<'s>(&self, snapshot: &'s Snapshot) -> Vec<&'s Value> {
+        let wanted = self.deployment.as_ref().and_then(|one| one["spec"]["selector"]["matchLabels"].as_object());
+        let Some(wanted) = wanted else { return Vec::new() };
+        let is_own = |pod: &&Value| has_labels(pod, wanted) && pod["metadata"]["deletionTimestamp"].is_null();
+        snapshot.all(Kind::Pod).iter().filter(is_own).collect()
     }
 
     /// The `ConfigMaps` that its pods mount, for policies are among them.

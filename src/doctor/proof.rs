@@ -5,13 +5,15 @@ use serde_json::{Value, json};
 use super::{
     api::{Api, ApiError, Rejection},
     finding::{Check, Finding},
-    snapshot::{JOBS, Kind, Snapshot},
-    webhooks::text,
-    writers::{full_name, outcome},
+    snapshot::{Kind, Snapshot, full_name, text},
+    writers::outcome,
 };
 use crate::{
     admission::Outcome,
-    documents::{Identity, review::Asker},
+    documents::{
+        Identity,
+        review::{Asker, SCALED},
+    },
     policy::{Policy, ValidationAction, selector::matches},
 };
 
@@ -58,16 +60,14 @@ pub(crate) async fn proof(api: &Api, snapshot: &Snapshot, policies: &[&Policy]) 
 }
 
 /// The finding about a dry run.
-fn judged(name: &str, change: &Change, is_denied: bool, answer: Result<Vec<String>, Rejection>) -> Finding {
+fn judged(name: &str, change: &Change, is_denied: bool, answer: Option<Rejection>) -> Finding {
     let field = change.field;
     match (is_denied, answer) {
-        (false, Ok(_)) => PROOF.ok(format!("a change of {field} of {name} is allowed (dry run)")),
-        (true, Err(rejection)) if rejection.is_guards(field) => PROOF
+        (false, None) => PROOF.ok(format!("a change of {field} of {name} is allowed (dry run)")),
+        (true, Some(rejection)) if rejection.is_guards(field) => PROOF
             .ok(format!("a change of {field} of {name} is denied: {} {} (dry run)", rejection.code, rejection.reason)),
-        (true, Ok(_)) => {
-            PROOF.failed(format!("a change of {field} of {name} is allowed, and must be denied (dry run)"))
-        }
-        (_, Err(Rejection { code, message, .. })) => {
+        (true, None) => PROOF.failed(format!("a change of {field} of {name} is allowed, and must be denied (dry run)")),
+        (_, Some(Rejection { code, message, .. })) => {
             PROOF.failed(format!("a change of {field} of {name} is answered with {code}: {message} (dry run)"))
         }
     }
@@ -89,7 +89,7 @@ fn candidate<'s>(snapshot: &'s Snapshot, policies: &[&'s Policy]) -> Option<(&'s
         let namespace = namespace.into_iter().find(|one| one["metadata"]["name"] == job["metadata"]["namespace"])?;
         let holds = |policy: &&Policy| {
             let settings = &policy.webhooks;
-            policy.lists("kubeflow.org", "pytorchjobs")
+            policy.lists(SCALED.0, SCALED.1)
                 && matches(settings.namespaces.as_ref(), labels(namespace))
                 && matches(settings.objects.as_ref(), labels(job))
         };
@@ -148,10 +148,9 @@ fn identity(job: &Value) -> Identity {
 }
 
 fn path(job: &Value) -> String {
-    let (group, version) = ("kubeflow.org", text(&job["apiVersion"]).rsplit('/').next().unwrap_or("v1"));
-    let plural = JOBS.split('.').next().unwrap_or_default();
     let metadata = &job["metadata"];
-    format!("/apis/{group}/{version}/namespaces/{}/{plural}/{}", text(&metadata["namespace"]), text(&metadata["name"]))
+    let (namespace, name) = (text(&metadata["namespace"]), text(&metadata["name"]));
+    format!("/apis/{}/namespaces/{namespace}/{}/{name}", text(&job["apiVersion"]), SCALED.1)
 }
 
 #[cfg(test)]
@@ -177,19 +176,19 @@ mod tests {
         let change = changes.iter().find(|change| change.field == FIELD).expect("a change of the replicas");
         assert_eq!(change.applied(&job)["spec"]["pytorchReplicaSpecs"]["Worker"]["replicas"], 2);
         let found = |is_denied, answer| -> Found { judged("a/b", change, is_denied, answer).outcome };
-        assert_eq!(found(false, Ok(Vec::new())), Good);
-        assert_eq!(found(true, Ok(Vec::new())), Failed);
-        assert_eq!(found(true, Err(rejection(422, "Invalid", "", &[FIELD]))), Good);
-        assert_eq!(found(false, Err(rejection(422, "Invalid", "", &[FIELD]))), Failed);
+        assert_eq!(found(false, None), Good);
+        assert_eq!(found(true, None), Failed);
+        assert_eq!(found(true, Some(rejection(422, "Invalid", "", &[FIELD]))), Good);
+        assert_eq!(found(false, Some(rejection(422, "Invalid", "", &[FIELD]))), Failed);
         let forbidden = format!("admission webhook denied the request: {FIELD}: Forbidden: field is immutable");
-        assert_eq!(found(true, Err(rejection(403, "Forbidden", &forbidden, &[]))), Good);
+        assert_eq!(found(true, Some(rejection(403, "Forbidden", &forbidden, &[]))), Good);
         // Another field, a user without rights, no guard that answers: none of them proves the rule.
         for other in [
             rejection(422, "Invalid", "", &["spec.runPolicy"]),
             rejection(403, "Forbidden", "dana cannot patch resource pytorchjobs", &[]),
             rejection(500, "InternalError", &format!("failed calling webhook: {FIELD}"), &[]),
         ] {
-            assert_eq!(found(true, Err(other.clone())), Failed, "{other:?}");
+            assert_eq!(found(true, Some(other.clone())), Failed, "{other:?}");
         }
     }
 

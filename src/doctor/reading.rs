@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{
     api::{Api, ApiError},
     guard::Guard,
-    snapshot::{JOBS, Kind, Replica, Snapshot},
+    snapshot::{JOBS, Kind, Replica, Snapshot, text},
     webhooks,
 };
 use crate::crd::KUEUES;
@@ -62,7 +62,8 @@ async fn read_guard(api: &Api, snapshot: &mut Snapshot) {
     }
     snapshot.add(Kind::Pod, api.list(&format!("{of_namespace}/pods")).await);
     let port = guard.admin_port();
-    for pod in guard.pods(snapshot) {
+    let pods: Vec<_> = guard.pods(snapshot).into_iter().map(|pod| text(&pod["metadata"]["name"]).to_owned()).collect();
+    for pod in pods {
         let path = |page: &str| format!("{of_namespace}/pods/{pod}:{port}/proxy/{page}");
         let text = async |page| api.text(&path(page)).await.map_err(|error| error.to_string());
         let (readyz, metrics) = (text("readyz").await, text("metrics").await);

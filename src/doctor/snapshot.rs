@@ -2,12 +2,13 @@
 
 use std::{collections::BTreeMap, time::SystemTime};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::api::MOST;
 
 /// The definition of the jobs.
 pub(super) const JOBS: &str = "pytorchjobs.kubeflow.org";
+
 /// The kinds of objects that are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
@@ -86,4 +87,26 @@ impl Snapshot {
     pub(super) fn crd(&self, name: &str) -> Option<&Value> {
         self.all(Kind::Crd).iter().find(|crd| crd["metadata"]["name"] == name)
     }
+}
+
+/// The text, empty where there is none.
+pub(super) fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// An object's namespace and name.
+pub(super) fn full_name(object: &Value) -> String {
+    let metadata = &object["metadata"];
+    format!("{}/{}", text(&metadata["namespace"]), text(&metadata["name"]))
+}
+
+/// The condition of that type, if it is true.
+pub(super) fn condition<'o>(object: &'o Value, kind: &str) -> Option<&'o Value> {
+    let mut conditions = object["status"]["conditions"].as_array()?.iter();
+    conditions.find(|condition| condition["type"] == kind && condition["status"] == "True")
+}
+
+/// True if an object, or a template of one, has all of these labels.
+pub(super) fn has_labels(object: &Value, wanted: &Map<String, Value>) -> bool {
+    wanted.iter().all(|(key, value)| object["metadata"]["labels"][key] == *value)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::snapshot::{Kind, Snapshot};
+use super::snapshot::{Kind, Snapshot, has_labels, text};
 
 /// The end of the names of the guard's webhooks.
 const GUARDS: &str = ".pytorchjob-guard.internal";
@@ -68,10 +68,11 @@ pub(super) fn behind<'s>(snapshot: &'s Snapshot, namespace: &str, service: &str)
     let services = snapshot.all(Kind::Service).iter().filter(is_there);
     let selector =
         services.into_iter().find(|one| one["metadata"]["name"] == service)?["spec"]["selector"].as_object()?;
-    snapshot.all(Kind::Deployment).iter().filter(is_there).find(|deployment| {
-        let labels = &deployment["spec"]["template"]["metadata"]["labels"];
-        !selector.is_empty() && selector.iter().all(|(key, value)| labels[key] == *value)
-    })
+    snapshot
+        .all(Kind::Deployment)
+        .iter()
+        .filter(is_there)
+        .find(|deployment| !selector.is_empty() && has_labels(&deployment["spec"]["template"], selector))
 }
 
 /// The Service to which a webhook leads: namespace and name.
@@ -86,9 +87,4 @@ fn any_rule(webhook: &Value, holds: impl Fn(&Value) -> bool) -> bool {
 
 fn lists(list: &Value, wanted: &[&str]) -> bool {
     list.as_array().into_iter().flatten().any(|entry| wanted.contains(&text(entry)))
-}
-
-/// The text, empty where there is none.
-pub(super) fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
 }

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::{
     finding::{Check, Finding, some},
-    snapshot::{Kind, Snapshot},
-    webhooks::{kueues_accounts, others, text},
+    snapshot::{Kind, Snapshot, condition, full_name, text},
+    webhooks::{kueues_accounts, others},
 };
 use crate::{
     admission::{self, Outcome},
@@ -46,18 +46,15 @@ pub(super) fn findings(snapshot: &Snapshot, policies: &[&Policy]) -> Vec<Finding
     findings
 }
 
-/// The accounts of the Kueue that is there.
-pub(super) fn accounts(snapshot: &Snapshot) -> Vec<String> {
-    let found: Vec<_> = kueues_accounts(snapshot).into_iter().collect();
-    if found.is_empty() { vec![KUEUE.to_owned()] } else { found }
-}
-
 fn kueue(snapshot: &Snapshot, policies: &[&Policy]) -> Finding {
     if snapshot.crd(KUEUES).is_none() {
         return KUEUE_CHECK.ok("Kueue is not here");
     }
-    let accounts = accounts(snapshot);
-    let is_found = !kueues_accounts(snapshot).is_empty();
+    let mut accounts: Vec<_> = kueues_accounts(snapshot).into_iter().collect();
+    let is_found = !accounts.is_empty();
+    if !is_found {
+        accounts.push(KUEUE.to_owned());
+    }
     let named = accounts.join(", ");
     for policy in policies.iter().filter(|policy| policy.lists(SCALED.0, SCALED.1)) {
         let Some(account) = accounts.iter().find(|account| !lets_kueue_work(policy, account)) else { continue };
@@ -94,7 +91,8 @@ fn stuck(snapshot: &Snapshot) -> Option<Finding> {
         let is_suspended = job["spec"]["runPolicy"]["suspend"] == true;
         if is_suspended && has_been(workload, "Admitted", snapshot) {
             stuck.0.push(full_name(job));
-        } else if !is_suspended && has_been(workload, "Evicted", snapshot) && !is(workload, "Admitted") {
+        } else if !is_suspended && has_been(workload, "Evicted", snapshot) && condition(workload, "Admitted").is_none()
+        {
             stuck.1.push(full_name(job));
         }
     }
@@ -114,15 +112,6 @@ fn stuck(snapshot: &Snapshot) -> Option<Finding> {
 
 fn are(jobs: &[String]) -> String {
     if jobs.len() == 1 { "1 job is".to_owned() } else { format!("{} jobs are", jobs.len()) }
-}
-
-fn condition<'w>(workload: &'w Value, kind: &str) -> Option<&'w Value> {
-    let mut conditions = workload["status"]["conditions"].as_array()?.iter();
-    conditions.find(|condition| condition["type"] == kind && condition["status"] == "True")
-}
-
-fn is(workload: &Value, kind: &str) -> bool {
-    condition(workload, kind).is_some()
 }
 
 /// True if the condition has held for longer than a start or a stop takes.
@@ -237,12 +226,6 @@ fn mutating(snapshot: &Snapshot) -> Finding {
             some(&mutating)
         )),
     }
-}
-
-/// Namespace and name.
-pub(super) fn full_name(object: &Value) -> String {
-    let metadata = &object["metadata"];
-    format!("{}/{}", text(&metadata["namespace"]), text(&metadata["name"]))
 }
 
 /// True if the policy lets this account start and stop a job as Kueue does.

@@ -144,6 +144,11 @@ impl Policy {
         &self.digest.0
     }
 
+    /// The name and the digest in one text: `/readyz` says so, and `doctor` compares it.
+    pub(crate) fn name_and_digest(&self) -> String {
+        format!("{}, digest {}", self.name(), self.digest())
+    }
+
     pub(crate) fn has_object_selector(&self) -> bool {
         self.webhooks.objects.is_some()
     }

@@ -118,7 +118,7 @@ fn ready(state: &State) -> Response<Full<Bytes>> {
         return text(StatusCode::SERVICE_UNAVAILABLE, reason);
     }
     let (status, policies) = (state.status(), state.policies());
-    let served = policies.policies().map(|policy| format!("\npolicy {}, digest {}", policy.name(), policy.digest()));
+    let served = policies.policies().map(|policy| format!("\npolicy {}", policy.name_and_digest()));
     let drift = status.drift.iter().flatten().map(|Drift { policy, message }| match policy {
         Some(_) if policies.is_single() => format!("\nwarning: updates get past the guard: {message}"),
         Some(policy) => format!("\nwarning: updates get past the guard that policy {policy} denies: {message}"),

@@ -2,6 +2,7 @@
 //! their Go modules. `KUBERNETES_VERSION` asks for another version of the control plane than the newest.
 
 mod kubernetes;
+mod modules;
 
 use std::{
     env, fs,
@@ -13,149 +14,11 @@ use std::{
 
 use serde_json::Value;
 
+use self::modules::{
+    ACTIONLINT, CERT_MANAGER, CONTROL_PLANE, COSIGN, CRANE, H2SPEC, HELM, KUEUE, Module, TRAINING_OPERATOR,
+    TYPED_CLIENT, TYPES,
+};
 use crate::{root, target_folder};
-
-/// A folder with a go.mod, and what is built from it.
-struct Module {
-    /// The folder's name, here and where cargo builds.
-    name: &'static str,
-    go_mod: &'static str,
-    go_sum: &'static str,
-    /// The module whose version the programs have.
-    of: &'static str,
-    /// The place in which a program keeps its version.
-    version_variable: Option<&'static str>,
-    /// Another file in place of go.mod.
-    modfile: Option<&'static str>,
-    /// The other sources of the programs, where they are not in other modules.
-    sources: &'static [&'static str],
-}
-
-const CONTROL_PLANE: Module = Module {
-    name: "control-plane",
-    go_mod: include_str!("../../../cluster/control-plane/go.mod"),
-    go_sum: include_str!("../../../cluster/control-plane/go.sum"),
-    of: "k8s.io/kubernetes",
-    // Without its version clients cannot parse what the API server says of itself.
-    version_variable: Some("k8s.io/component-base/version.gitVersion"),
-    modfile: None,
-    sources: &[],
-};
-
-const TRAINING_OPERATOR: Module = Module {
-    name: "training-operator",
-    go_mod: include_str!("../../../cluster/training-operator/go.mod"),
-    go_sum: include_str!("../../../cluster/training-operator/go.sum"),
-    of: "github.com/kubeflow/training-operator",
-    version_variable: None,
-    modfile: None,
-    sources: &[],
-};
-
-/// A client in Go, made from the operator's typed one.
-const TYPED_CLIENT: Module =
-    Module { sources: &[include_str!("../../../cluster/training-operator/client/main.go")], ..TRAINING_OPERATOR };
-
-/// cert-manager's controllers and cainjector.
-const KUEUE: Module = Module {
-    name: "kueue",
-    go_mod: include_str!("../../../cluster/kueue/go.mod"),
-    go_sum: include_str!("../../../cluster/kueue/go.sum"),
-    of: "sigs.k8s.io/kueue",
-    version_variable: None,
-    modfile: None,
-    sources: &[],
-};
-
-const CERT_MANAGER: Module = Module {
-    name: "cert-manager",
-    go_mod: include_str!("../../../cluster/cert-manager/go.mod"),
-    go_sum: include_str!("../../../cluster/cert-manager/go.sum"),
-    of: "github.com/cert-manager/cert-manager",
-    version_variable: None,
-    modfile: None,
-    sources: &[include_str!("../../../cluster/cert-manager/main.go")],
-};
-
-const HELM: Module = Module {
-    name: "helm",
-    go_mod: include_str!("../../../cluster/helm/go.mod"),
-    go_sum: include_str!("../../../cluster/helm/go.sum"),
-    of: "helm.sh/helm/v4",
-    version_variable: None,
-    modfile: None,
-    sources: &[],
-};
-
-/// The types of the newest Kubernetes, and of those in which they have fields that the newest lacks. The first is the newest,
-/// and the last the oldest.
-const TYPES: [Module; 3] = [
-    types(None, include_str!("../../../cluster/types/go.mod"), include_str!("../../../cluster/types/go.sum")),
-    types(
-        Some("kubernetes-1.35.mod"),
-        include_str!("../../../cluster/types/kubernetes-1.35.mod"),
-        include_str!("../../../cluster/types/kubernetes-1.35.sum"),
-    ),
-    types(
-        Some("kubernetes-1.30.mod"),
-        include_str!("../../../cluster/types/kubernetes-1.30.mod"),
-        include_str!("../../../cluster/types/kubernetes-1.30.sum"),
-    ),
-];
-
-const fn types(modfile: Option<&'static str>, go_mod: &'static str, go_sum: &'static str) -> Module {
-    Module {
-        name: "types",
-        go_mod,
-        go_sum,
-        of: "k8s.io/api",
-        version_variable: None,
-        modfile,
-        sources: &[
-            include_str!("../../../cluster/types/cci/types.go"),
-            include_str!("../../../cluster/types/differing.go"),
-            include_str!("../../../cluster/types/fields.go"),
-            include_str!("../../../cluster/types/judge.go"),
-            include_str!("../../../cluster/types/main.go"),
-            include_str!("../../../cluster/types/random.go"),
-            include_str!("../../../cluster/types/standins.go"),
-            include_str!("../../../cluster/types/sweep.go"),
-            include_str!("../../../cluster/types/table.go"),
-        ],
-    }
-}
-
-const COSIGN: Module = Module {
-    name: "publishing",
-    go_mod: include_str!("../../../cluster/publishing/go.mod"),
-    go_sum: include_str!("../../../cluster/publishing/go.sum"),
-    of: "github.com/sigstore/cosign/v3",
-    version_variable: None,
-    modfile: None,
-    sources: &[],
-};
-
-const CRANE: Module = Module { of: "github.com/google/go-containerregistry", ..COSIGN };
-
-const ACTIONLINT: Module = Module {
-    name: "actionlint",
-    go_mod: include_str!("../../../cluster/actionlint/go.mod"),
-    go_sum: include_str!("../../../cluster/actionlint/go.sum"),
-    of: "github.com/rhysd/actionlint",
-    version_variable: None,
-    modfile: None,
-    sources: &[],
-};
-
-const H2SPEC: Module = Module {
-    name: "h2spec",
-    go_mod: include_str!("../../../cluster/h2spec/go.mod"),
-    go_sum: include_str!("../../../cluster/h2spec/go.sum"),
-    of: "github.com/summerwind/h2spec",
-    version_variable: None,
-    modfile: None,
-    sources: &[],
-};
 
 /// A line of progress after so many compiled packages.
 const PACKAGES_A_LINE: usize = 200;

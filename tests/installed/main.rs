@@ -24,7 +24,7 @@ use std::{env, process::ExitCode, sync::Arc};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use support::programs::{
-    Programs, cert_manager, cert_manager_module, helm, kueue, kueue_module, training_operator_module,
+    Programs, cert_manager, cert_manager_module, helm, helm_3, kueue, kueue_module, training_operator_module,
 };
 
 use crate::{overlay::Overlay, test_cluster::TestClusters};
@@ -99,10 +99,10 @@ fn main() -> ExitCode {
 fn outside(arguments: &Arguments, tests: &[(String, Overlay, Test)]) -> String {
     // In there is no network to get a missing program's modules from. What is wrong with that is said by the tests.
     let _ = Programs::find_or_build();
-    let _ = kueue().and(kueue_module()).and(training_operator_module());
+    let _ = helm().and(helm_3()).and(kueue()).and(kueue_module()).and(training_operator_module());
     let is_asked_for = |name: &str| arguments.filter.as_deref().is_none_or(|filter| name.contains(filter));
     if tests.iter().any(|(name, overlay, _)| *overlay == CERT_MANAGER.0 && is_asked_for(name)) {
-        let _ = helm().and(cert_manager()).and(cert_manager_module());
+        let _ = cert_manager().and(cert_manager_module());
     }
     namespace::enter().to_string()
 }

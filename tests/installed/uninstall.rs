@@ -1,8 +1,16 @@
 //! The guard is taken away as the documentation says.
 
-use crate::{load::Load, overlay::Overlay, test_cluster::TestClusters, tests};
+use support::{pages::shell, programs::helm_3};
 
-tests![loses_no_update_while_it_is_uninstalled];
+use crate::{
+    load::Load,
+    operations::{SHIPPED, prepared},
+    overlay::Overlay,
+    test_cluster::{GUARD, TestClusters},
+    tests,
+};
+
+tests![loses_no_update_while_it_is_uninstalled, loses_no_update_while_helm_3_uninstalls_it];
 
 fn loses_no_update_while_it_is_uninstalled(clusters: &TestClusters, overlay: Overlay) {
     let cluster = clusters.with(overlay);
@@ -12,5 +20,27 @@ fn loses_no_update_while_it_is_uninstalled(clusters: &TestClusters, overlay: Ove
         load.another_round();
     });
     eprintln!("{overlay}, uninstalled: {}", ledger.summary());
+    ledger.lost_no_update();
+}
+
+fn loses_no_update_while_helm_3_uninstalls_it(clusters: &TestClusters, overlay: Overlay) {
+    let cluster = clusters.empty();
+    let (folder, prepare) = prepared(cluster, "helm-3");
+    let helm = |command: &str| {
+        let helm = helm_3().expect("Helm 3");
+        let (success, said) = shell(&format!("{} {command} --namespace {GUARD}", helm.display()), &folder, &prepare);
+        assert!(success, "helm {command}: {said}");
+    };
+    let chart = concat!("pytorchjob-guard ", env!("CARGO_MANIFEST_DIR"), "/charts/pytorchjob-guard");
+    let always_ask = overlay == Overlay::AlwaysAsk;
+    helm(&format!("install {chart} --set alwaysAsk={always_ask} --create-namespace"));
+    cluster.await_pods(SHIPPED);
+    cluster.await_guard();
+    let ledger = Load::of_allowed(cluster, |load| {
+        helm("uninstall pytorchjob-guard");
+        cluster.await_pods(0);
+        load.another_round();
+    });
+    eprintln!("{overlay}, uninstalled by Helm 3: {}", ledger.summary());
     ledger.lost_no_update();
 }

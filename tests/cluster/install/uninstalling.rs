@@ -1,29 +1,87 @@
 //! Uninstalling takes the registration away first: no update waits for a guard that is gone.
 
-use std::{fs, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use serde_json::Value;
 
-use super::{Bare, NAME, OVERLAYS, chart, run};
-use support::{control_plane::ADMIN, programs::helm};
+use super::{Bare, NAME, OVERLAYS, chart, objects, run, the};
+use support::{
+    control_plane::ADMIN,
+    programs::{helm, helm_3},
+};
 
 use crate::{cluster::Clusters, tests};
 
-tests![helm_uninstall_removes_the_registration_first, the_documented_commands_remove_all_of_an_overlay];
+tests![
+    helm_uninstall_removes_the_registration_first,
+    helm_3_uninstall_removes_the_registration_first,
+    the_hook_that_does_so_asks_the_guard_all_the_same,
+    the_documented_commands_remove_all_of_an_overlay,
+];
+
+const REGISTRATIONS: &str = "validatingwebhookconfigurations";
+
+/// A Helm with arguments of its own, as the admin of that cluster.
+fn helm_in(bare: &Bare, helm: &Path, arguments: &[&str]) -> String {
+    let kubeconfig = bare.plane.kubeconfig();
+    let mut command = Command::new(helm);
+    command.args(arguments).args(["--namespace", NAME]).arg("--kubeconfig").arg(&kubeconfig);
+    run(command.env("HOME", kubeconfig.parent().expect("a folder")))
+}
 
 fn helm_uninstall_removes_the_registration_first(_: &Clusters) {
+    removes_the_registration_first(&helm().expect("Helm"));
+}
+
+fn helm_3_uninstall_removes_the_registration_first(_: &Clusters) {
+    removes_the_registration_first(&helm_3().expect("Helm 3"));
+}
+
+fn removes_the_registration_first(helm: &Path) {
     let bare = Bare::boot();
-    let kubeconfig = bare.plane.kubeconfig();
-    let helm = |arguments: &[&str]| {
-        let mut command = Command::new(helm().expect("Helm"));
-        command.args(arguments).args(["--namespace", NAME]).arg("--kubeconfig").arg(&kubeconfig);
-        run(command.env("HOME", kubeconfig.parent().expect("a folder")))
-    };
-    helm(&["install", NAME, &chart().display().to_string(), "--create-namespace"]);
-    helm(&["uninstall", NAME]);
+    helm_in(&bare, helm, &["install", NAME, &chart().display().to_string(), "--create-namespace"]);
+    helm_in(&bare, helm, &["upgrade", NAME, &chart().display().to_string(), "--set", "policy=kueue"]);
+    helm_in(&bare, helm, &["uninstall", NAME]);
     let deleted = deleted(&bare);
-    assert_eq!(deleted.first().map(String::as_str), Some("validatingwebhookconfigurations"), "{deleted:?}");
-    assert!(deleted.contains(&"deployments".to_owned()) && deleted.contains(&"services".to_owned()), "{deleted:?}");
+    let rest: Vec<_> = deleted.iter().skip_while(|resource| *resource == REGISTRATIONS).collect();
+    assert!(rest.len() < deleted.len() && !rest.iter().any(|resource| *resource == REGISTRATIONS), "{deleted:?}");
+    for resource in ["deployments", "services"] {
+        assert!(rest.iter().any(|deleted| *deleted == resource), "{deleted:?}");
+    }
+    let left = bare.kubectl(&["get", REGISTRATIONS, "-o", "name"]);
+    assert_eq!(left, "", "the hook's own is gone too");
+}
+
+/// Somebody may apply what Helm renders for a cluster, hooks too: the registration's last state is then the hook's.
+fn the_hook_that_does_so_asks_the_guard_all_the_same(_: &Clusters) {
+    let bare = Bare::boot();
+    let chart = chart().display().to_string();
+    let template = |helm: &Path, more: &[&str]| {
+        objects(&helm_in(
+            &bare,
+            helm,
+            &[&["template", NAME, &chart, "--skip-tests", "--kube-version=1.30.0"], more].concat(),
+        ))
+    };
+    let without_a_cluster = template(&helm().expect("Helm"), &[]);
+    let registration = the(&without_a_cluster, "ValidatingWebhookConfiguration");
+    let mut asks_if_it_can = registration["webhooks"].clone();
+    for webhook in asks_if_it_can.as_array_mut().expect("webhooks") {
+        webhook["failurePolicy"] = "Ignore".into();
+    }
+    for helm in [helm().expect("Helm"), helm_3().expect("Helm 3")] {
+        let with_a_cluster = template(&helm, &["--dry-run=server"]);
+        let is_registration = |object: &&Value| object["kind"] == "ValidatingWebhookConfiguration";
+        let both: Vec<_> = with_a_cluster.iter().filter(is_registration).collect();
+        let (hooks, itself): (Vec<&Value>, Vec<_>) =
+            both.into_iter().partition(|object| object["metadata"]["annotations"]["helm.sh/hook"] == "pre-delete");
+        assert_eq!(itself, [registration]);
+        let [hook] = hooks[..] else { panic!("{hooks:?}") };
+        assert_eq!(
+            (&hook["metadata"]["name"], &hook["webhooks"]),
+            (&registration["metadata"]["name"], &asks_if_it_can)
+        );
+    }
 }
 
 /// manifests/README.md tells them.
@@ -45,7 +103,7 @@ fn the_documented_commands_remove_all_of_an_overlay(_: &Clusters) {
         run(kubectl.args(words).arg("--wait=false").current_dir(super::ROOT));
     }
     let deleted = deleted(&bare);
-    assert_eq!(deleted.first().map(String::as_str), Some("validatingwebhookconfigurations"), "{deleted:?}");
+    assert_eq!(deleted.first().map(String::as_str), Some(REGISTRATIONS), "{deleted:?}");
     assert_eq!(deleted.iter().filter(|resource| *resource != "pods").count(), overlay.objects().len(), "{deleted:?}");
 }
 

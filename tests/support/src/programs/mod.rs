@@ -15,7 +15,7 @@ use std::{
 use serde_json::Value;
 
 use self::modules::{
-    ACTIONLINT, CERT_MANAGER, CONTROL_PLANE, COSIGN, CRANE, H2SPEC, HELM, KUEUE, Module, TRAINING_OPERATOR,
+    ACTIONLINT, CERT_MANAGER, CONTROL_PLANE, COSIGN, CRANE, H2SPEC, HELM, HELM_3, KUEUE, Module, TRAINING_OPERATOR,
     TYPED_CLIENT, TYPES,
 };
 use crate::{root, target_folder};
@@ -116,6 +116,11 @@ pub fn kubectl() -> io::Result<PathBuf> {
 /// Helm.
 pub fn helm() -> io::Result<PathBuf> {
     HELM.built("helm", "helm.sh/helm/v4/cmd/helm")
+}
+
+/// Helm 3.
+pub fn helm_3() -> io::Result<PathBuf> {
+    HELM_3.built("helm", "helm.sh/helm/v3/cmd/helm")
 }
 
 /// The training operator.

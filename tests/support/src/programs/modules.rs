@@ -60,6 +60,9 @@ pub(super) const CERT_MANAGER: Module = Module {
 
 pub(super) const HELM: Module = module!("helm", "helm.sh/helm/v4");
 
+/// The Helm before this one, which uninstalls in another order.
+pub(super) const HELM_3: Module = module!("helm-3", "helm.sh/helm/v3");
+
 pub(super) const COSIGN: Module = module!("publishing", "github.com/sigstore/cosign/v3");
 
 pub(super) const CRANE: Module = Module { of: "github.com/google/go-containerregistry", ..COSIGN };

@@ -28,9 +28,10 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 {{- end }}
 
-{{/* Whether the registration carries the conditions of the built-in policy. Helm cannot work out those of another. */}}
+{{/* Whether the registration carries conditions. Helm cannot work out those of an own policy. */}}
 {{- define "pytorchjob-guard.hasConditions" -}}
-{{- if not (or .Values.alwaysAsk .Values.policyText .Values.policies) }}true{{ end -}}
+{{- $isPrinted := or .Values.registrationText (not (or .Values.policyText .Values.policies)) -}}
+{{- if and $isPrinted (not .Values.alwaysAsk) }}true{{ end -}}
 {{- end }}
 
 {{/* An own policy, read. */}}
@@ -76,9 +77,13 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 {{- end }}
 
-{{/* The ValidatingWebhookConfiguration that follows from the policy, as the guard prints it, and what was chosen for it. */}}
+{{/* The ValidatingWebhookConfiguration that follows from the policy, as the guard prints it, with what was chosen for it. */}}
 {{- define "pytorchjob-guard.registration" -}}
-{{- $registration := .Files.Get (printf "policies/%s/registration.yaml" .Values.policy) | fromYaml -}}
+{{- $shipped := .Files.Get (printf "policies/%s/registration.yaml" .Values.policy) -}}
+{{- $registration := .Values.registrationText | default $shipped | fromYaml -}}
+{{- if or (ne (get $registration "kind") "ValidatingWebhookConfiguration") (not $registration.webhooks) -}}
+{{- fail "registrationText is no ValidatingWebhookConfiguration: print it with pytorchjob-guard registration" -}}
+{{- end -}}
 {{- $labels := include "pytorchjob-guard.labels" . | fromYaml -}}
 {{- $_ := set $registration.metadata "labels" $labels -}}
 {{- $_ := set $registration.metadata "name" (include "pytorchjob-guard.fullname" .) -}}
@@ -98,10 +103,13 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- $webhooks = append $webhooks $webhook -}}
 {{- end -}}
 {{- end -}}
-{{- if .Values.policies -}}
+{{- if and .Values.policies (not .Values.registrationText) -}}
 {{- $_ := set $registration "webhooks" $webhooks -}}
 {{- end -}}
 {{- range $webhook := $registration.webhooks -}}
+{{- if not $webhook.clientConfig.service -}}
+{{- fail "registrationText has a webhook that leads to no Service: print it without --url" -}}
+{{- end -}}
 {{- $_ := set $webhook.clientConfig.service "namespace" $.Release.Namespace -}}
 {{- $_ := set $webhook.clientConfig.service "name" (include "pytorchjob-guard.fullname" $) -}}
 {{- if not (include "pytorchjob-guard.hasConditions" $) -}}
@@ -109,7 +117,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 {{- with $.Values.policyText -}}
 {{- $policy := include "pytorchjob-guard.policy" (dict "text" . "where" "policyText") | fromYaml -}}
+{{- if not $.Values.registrationText -}}
 {{- include "pytorchjob-guard.webhook" (dict "webhook" $webhook "policy" $policy) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{ toYaml $registration }}

@@ -7,6 +7,7 @@ mod image;
 mod network;
 mod permissions;
 mod pod_security;
+mod policies;
 mod rendering;
 mod uninstalling;
 

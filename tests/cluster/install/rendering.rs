@@ -1,6 +1,6 @@
 //! The objects that kubectl and Helm render. No API server is needed.
 
-use std::{ffi::OsStr, fs, path::Path, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use insta::assert_snapshot;
 use pytorchjob_guard::policy::Policy;
@@ -23,9 +23,6 @@ tests![
     helm_leaves_the_namespace_to_the_release,
     helm_installs_into_another_namespace,
     helm_places_the_pods_where_the_values_say,
-    helm_exempts_the_users_of_the_cluster,
-    helm_registers_several_policies,
-    helm_registers_a_policy_of_ones_own,
     helm_refuses_values_that_mean_nothing,
     helm_finds_nothing_to_complain_about,
 ];
@@ -295,72 +292,6 @@ fn helm_places_the_pods_where_the_values_say(_: &Clusters) {
     assert!(tagged.contains("image: \"pytorchjob-guard:v2\""), "{tagged}");
 }
 
-/// Helm cannot work out its conditions: the registration has none, and the guard is told to keep them.
-fn helm_registers_a_policy_of_ones_own(_: &Clusters) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("policy.yaml");
-    let text = "# With a comment, and no line's end.\napiVersion: pytorchjob-guard/v1\nkind: UpdatePolicy\nname: own\n\
-                resources:\n  - {group: kubeflow.org, resource: pytorchjobs}\n  - {group: example.com, resource: jobs}\n  \
-                - {group: kubeflow.org, resource: tfjobs}\nmutableFields: [metadata.labels]";
-    fs::write(&file, text).expect("a file");
-    let policy = format!("policyText={}", file.display());
-    let rendered = objects(&run(&mut template(NAME, &["--set-file", &policy])));
-    let printed = run(guard::program().args(["registration", "--always-ask"]).arg(&file));
-    let printed: Value = serde_saphyr::from_str(&printed).expect("YAML");
-    assert_eq!(the(&rendered, "ValidatingWebhookConfiguration")["webhooks"], printed["webhooks"]);
-    assert_eq!(the(&rendered, "ConfigMap")["data"], json!({"policy.yaml": text}));
-    let arguments = &the(&rendered, "Deployment")["spec"]["template"]["spec"]["containers"][0]["args"];
-    assert!(arguments.as_array().is_some_and(|arguments| arguments.contains(&json!("--manage-registration"))));
-}
-
-/// Each has webhooks of its own, as the guard prints them for the folder.
-fn helm_registers_several_policies(_: &Clusters) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let head = "apiVersion: pytorchjob-guard/v1\nkind: UpdatePolicy\nresources: [{group: kubeflow.org, resource: pytorchjobs}]\n\
-                mutableFields: [metadata.labels]\n";
-    let a = format!("{head}name: Team_A\nnamespaceSelector: {{matchLabels: {{team: a}}}}\nfailurePolicy: Ignore\n");
-    let b = format!(
-        "{head}name: b\nobjectSelector: {{matchExpressions: [{{key: tier, operator: Exists}}]}}\ntimeoutSeconds: 3\n"
-    );
-    let mut helm = template(NAME, &[]);
-    for (name, text) in [("a.yaml", &a), ("b.yaml", &b)] {
-        let file = folder.path().join(name);
-        fs::write(&file, text).expect("a file");
-        helm.args(["--set-file", &format!("policies.{}={}", name.replace('.', "\\."), file.display())]);
-    }
-    let rendered = objects(&run(&mut helm));
-    let printed = run(guard::program().args(["registration", "--always-ask"]).arg(folder.path()));
-    let printed: Value = serde_saphyr::from_str(&printed).expect("YAML");
-    assert_eq!(the(&rendered, "ValidatingWebhookConfiguration")["webhooks"], printed["webhooks"]);
-    assert_eq!(the(&rendered, "ConfigMap")["data"], json!({"a.yaml": a, "b.yaml": b}));
-    let arguments = &the(&rendered, "Deployment")["spec"]["template"]["spec"]["containers"][0]["args"];
-    assert!(arguments.as_array().is_some_and(|arguments| arguments.contains(&json!("--policy=/etc/pytorchjob-guard"))));
-}
-
-/// All else of the policy is as it is shipped, and so are the conditions, which name no user.
-fn helm_exempts_the_users_of_the_cluster(_: &Clusters) {
-    let user = "system:serviceaccount:queues:kueue";
-    let kueue = |more: &[&str]| objects(&run(&mut template(NAME, &[&["--set", "policy=kueue"], more].concat())));
-    let exempting = kueue(&["--set", &format!("exempt.kueue={user}")]);
-    let text = the(&exempting, "ConfigMap")["data"]["policy.yaml"].as_str().expect("a policy").to_owned();
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("policy.yaml");
-    fs::write(&file, text).expect("a file");
-    let show = |policy: &OsStr, more: &[&str]| {
-        run(guard::program().args(["policy", "show", "-o", "json"]).arg(policy).args(more))
-    };
-    assert_eq!(show(file.as_os_str(), &[]), show(OsStr::new("kueue"), &[&format!("--exempt=kueue={user}")]));
-    let but_for_the_policy =
-        |objects: Vec<Value>| objects.into_iter().filter(|object| object["kind"] != "ConfigMap").collect::<Vec<_>>();
-    let text = format!("policyText={}", file.display());
-    let said = fails(&mut template(NAME, &["--set", "exempt.kueue=a", "--set-file", &text]));
-    assert!(
-        said.contains("exempt is for the built-in policies; list the users in your policy's own exemptions"),
-        "{said}"
-    );
-    assert_same(&but_for_the_policy(exempting), &but_for_the_policy(kueue(&[])), "exempt");
-}
-
 fn helm_refuses_values_that_mean_nothing(_: &Clusters) {
     for (value, complaint) in [
         ("polcy=cci", "additional properties 'polcy' not allowed"),
@@ -373,6 +304,11 @@ fn helm_refuses_values_that_mean_nothing(_: &Clusters) {
         ("networkPolicy.ingress.webhook.from[0].cidr=192.0.2.0/28", "at '/networkPolicy/ingress/webhook/from/0'"),
         ("policyText=nonsense", "policyText is no policy"),
         ("policies.a\\.yaml=nonsense", "policies.a.yaml is no policy"),
+        ("registrationText=nonsense", "registrationText is no ValidatingWebhookConfiguration"),
+        (
+            "registrationText=kind: ValidatingWebhookConfiguration",
+            "registrationText is no ValidatingWebhookConfiguration",
+        ),
         ("policies.a=nonsense", "additional properties 'a' not allowed"),
         (
             "exempt.kueue=a",

@@ -41,6 +41,7 @@ tests![
 ];
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+const DOCS: &str = "https://git.example/OWNER/pytorchjob-guard/blob/v0.1.0/docs";
 const ARCHITECTURES: [&str; 2] = ["amd64", "arm64"];
 
 /// A release in a registry of its own.
@@ -182,7 +183,7 @@ impl Release {
     /// What the workflow does, with a key.
     fn publish(&self) -> String {
         let mut publish = self.script("publish");
-        publish.arg("dist");
+        publish.arg("dist").env("DOCS", DOCS);
         publish.env("COSIGN_SIGNING_CONFIG", self.folder().join("signing-config.json"));
         // Relative paths are those of the project's folder, where the script runs.
         publish.env("COSIGN_KEY", self.folder().join("cosign.key"));
@@ -263,10 +264,15 @@ fn a_published_release_is_verified(_: &Clusters) {
         release.tool(&format!("{verify} {image}@{one}")).succeeds();
     }
 
-    // The chart installs the image beside which it was published.
-    let pulled = format!("helm template guard oci://{chart} --version {VERSION} --plain-http");
+    // The chart installs the image beside which it was published, and its alerts lead to the docs of that version.
+    let monitoring = "--set monitoring.prometheusRule.enabled=true";
+    let pulled = format!("helm template guard oci://{chart} --version {VERSION} --plain-http {monitoring}");
     let rendered = release.tool(&pulled).succeeds();
-    assert!(rendered.contains(&format!("image: \"{image}:{VERSION}\"")), "{rendered}");
+    for line in
+        [format!("image: \"{image}:{VERSION}\""), format!("runbook_url: {DOCS}/operations.md#no-replica-is-seen")]
+    {
+        assert!(rendered.contains(&line), "{line} is not in\n{rendered}");
+    }
 }
 
 fn a_changed_image_is_rejected(_: &Clusters) {

@@ -140,6 +140,23 @@ fn helm_makes_the_monitoring_objects(_: &Clusters) {
     assert_eq!(instance, NAME);
     let rule = the(&rendered, "PrometheusRule");
     assert_eq!(rule["spec"], component("prometheusrule.yaml")["spec"]);
+    let base = "https://git.example/docs";
+    let linked = release(NAME, &["monitoring.prometheusRule.enabled=true", &format!("monitoring.runbooks={base}")]);
+    let annotations = |rule: &Value| {
+        let groups = rule["spec"]["groups"].as_array().expect("groups").iter();
+        let rules = groups.flat_map(|group| group["rules"].as_array().expect("rules"));
+        rules.filter_map(|rule| rule["annotations"].as_object().cloned()).collect::<Vec<_>>()
+    };
+    let with_link = |mut annotations: serde_json::Map<String, Value>| {
+        let page = annotations.remove("runbook").expect("a runbook");
+        let page = page.as_str().and_then(|page| page.strip_prefix("docs/")).expect("a page");
+        annotations.insert("runbook_url".to_owned(), json!(format!("{base}/{page}")));
+        annotations
+    };
+    assert_eq!(
+        annotations(the(&linked, "PrometheusRule")),
+        annotations(rule).into_iter().map(with_link).collect::<Vec<_>>()
+    );
     for object in [monitor, rule] {
         assert_eq!(object["metadata"]["labels"]["release"], "prometheus");
     }

@@ -309,6 +309,7 @@ fn helm_refuses_values_that_mean_nothing(_: &Clusters) {
             "registrationText=kind: ValidatingWebhookConfiguration",
             "registrationText is no ValidatingWebhookConfiguration",
         ),
+        ("monitoring.runbooks=docs", "at '/monitoring/runbooks'"),
         ("policies.a=nonsense", "additional properties 'a' not allowed"),
         (
             "exempt.kueue=a",

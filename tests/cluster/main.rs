@@ -22,6 +22,7 @@ mod operated;
 mod outage;
 mod policy_rotation;
 mod ready_policies;
+mod registry;
 mod release;
 mod rotation;
 mod run;

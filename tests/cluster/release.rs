@@ -5,7 +5,6 @@
 
 use std::{
     env, fs,
-    net::SocketAddr,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -15,14 +14,12 @@ use std::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 use support::{
-    free_address,
     programs::{cosign, crane, helm},
     root,
-    session::{Process, Session},
-    until,
+    session::Session,
 };
 
-use crate::{cluster::Clusters, tests};
+use crate::{cluster::Clusters, registry::Registry, tests};
 
 tests![
     #[needs("buildah")]
@@ -47,8 +44,7 @@ const ARCHITECTURES: [&str; 2] = ["amd64", "arm64"];
 /// A release in a registry of its own.
 struct Release {
     session: Arc<Session>,
-    registry: SocketAddr,
-    _serving: Process,
+    registry: Registry,
     /// With crane, cosign and Helm.
     path: String,
 }
@@ -97,21 +93,12 @@ impl Release {
 
     fn collected() -> Self {
         let session = Session::start().expect("a session");
-        let crane = crane().expect("crane");
-        let registry = free_address().expect("an address");
-        let mut serve = Command::new(&crane);
-        serve.args(["registry", "serve", "--address", &registry.to_string()]);
-        let serving = session.spawn(session.folder().join("registry.log"), &mut serve).expect("it starts");
-        until("the registry", || {
-            serving.must_run()?;
-            Ok(serving.output()?.contains("serving on port").then_some(()))
-        })
-        .expect("a registry");
-        let programs = [crane, cosign().expect("cosign"), helm().expect("Helm")];
+        let registry = Registry::start(&session);
+        let programs = [crane().expect("crane"), cosign().expect("cosign"), helm().expect("Helm")];
         let folders = programs.iter().map(|program| program.parent().expect("a folder").display().to_string());
         let path = folders.chain(env::var("PATH").ok()).collect::<Vec<_>>().join(":");
 
-        let release = Self { session, registry, _serving: serving, path };
+        let release = Self { session, registry, path };
         release.make_key("cosign");
         // No log of signatures, no timestamps, no roots to fetch: nothing that is not on this machine.
         release.tool("cosign signing-config create --out signing-config.json").succeeds();
@@ -138,7 +125,7 @@ impl Release {
             .current_dir(self.folder())
             .env("PATH", &self.path)
             .env("HOME", self.folder())
-            .env("REGISTRY", self.registry.to_string())
+            .env("REGISTRY", self.registry.address.to_string())
             .env("COSIGN_PASSWORD", "")
             .env("COSIGN_TRUSTED_ROOT", self.folder().join("trusted-root.json"));
         command
@@ -202,11 +189,11 @@ impl Release {
     }
 
     fn image(&self) -> String {
-        format!("{}/pytorchjob-guard", self.registry)
+        format!("{}/pytorchjob-guard", self.registry.address)
     }
 
     fn chart(&self) -> String {
-        format!("{}/charts/pytorchjob-guard", self.registry)
+        format!("{}/charts/pytorchjob-guard", self.registry.address)
     }
 
     /// The digest of what has that reference.
@@ -319,7 +306,7 @@ fn a_changed_chart_is_rejected(_: &Clusters) {
     let text = fs::read_to_string(&values).expect("the values").replace("replicas: 2", "replicas: 1");
     fs::write(values, text).expect("a file");
     release.tool("helm package changed/pytorchjob-guard --destination changed").succeeds();
-    let registry = release.registry;
+    let registry = release.registry.address;
     let push = format!("helm push changed/pytorchjob-guard-{VERSION}.tgz oci://{registry}/charts --plain-http");
     release.tool(&push).succeeds();
     release.verify().rejects(&format!("chart {chart}"), "no signatures found");

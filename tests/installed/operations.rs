@@ -20,8 +20,8 @@ use crate::{
 
 tests![the_readme_installs_it, the_page_about_operations_holds];
 
-/// The most commands between a cluster without a guard and a rule that is proved. The test runs all but two: it builds no program
-/// and no image.
+/// The most commands between a cluster without a guard and a rule that is proved. Those that build the program and its image run in
+/// `cluster install::image`.
 const MOST_COMMANDS: usize = 6;
 /// The replicas that the manifests have.
 pub(crate) const SHIPPED: usize = 2;

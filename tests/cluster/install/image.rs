@@ -1,6 +1,6 @@
-//! The image: what image/build makes, and that its program needs nothing but itself.
+//! The program and its image, as the README makes them: what the image holds, and that its program needs nothing but itself.
 //!
-//! Both build the static program in the profile of the tests: for release it takes minutes more.
+//! All of it is built in the profile of the tests: for release it takes minutes more.
 
 use std::{
     collections::BTreeMap,
@@ -12,20 +12,36 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{NAME, ROOT, empty_root, run};
-use support::session::Session;
+use support::{programs::crane, session::Session, target_folder};
 
-use crate::{cluster::Clusters, tests};
+use crate::{cluster::Clusters, registry::Registry, tests};
 
 tests![
+    the_readmes_command_installs_the_program,
     #[needs("buildah")]
     the_image_holds_the_program_and_its_sbom_and_nothing_else,
     #[needs("setpriv")]
     the_static_program_serves_alone_in_an_empty_root,
 ];
 
-/// The same for both tests: what one has built the other finds built.
+const README: &str = include_str!("../../../README.md");
+
+/// The same for the image and the empty root: what one has built the other finds built.
 const PROFILE: [(&str, &str); 2] = [("PROFILE", "dev"), ("RUSTFLAGS", "-C debuginfo=0")];
 
+fn the_readmes_command_installs_the_program(_: &Clusters) {
+    const COMMAND: &str = "cargo install --locked --path .";
+    assert!(README.contains(&format!("`{COMMAND}` puts `{NAME}` on your PATH")));
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut install = Command::new(env!("CARGO"));
+    install.args(COMMAND.split(' ').skip(1)).args(["--quiet", "--debug", "--root"]).arg(folder.path());
+    let output = install.env("CARGO_TARGET_DIR", target_folder()).current_dir(ROOT).output().expect("it can be run");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = run(Command::new(folder.path().join("bin").join(NAME)).arg("--version"));
+    assert_eq!(said, format!("{NAME} {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+/// In the registry to which the README's command pushes it.
 fn the_image_holds_the_program_and_its_sbom_and_nothing_else(_: &Clusters) {
     let session = Session::start().expect("a session");
     let folder = session.folder();
@@ -33,12 +49,19 @@ fn the_image_holds_the_program_and_its_sbom_and_nothing_else(_: &Clusters) {
     let (root, runroot, layout) = (storage("root"), storage("run"), folder.join("layout"));
     let buildah = ["buildah", "--storage-driver", "vfs", "--root", &root, "--runroot", &runroot];
 
+    let registry = Registry::start(&session);
+    let address = registry.address.to_string();
+    let insecure = folder.join("registries.conf");
+    fs::write(&insecure, format!("[[registry]]\nlocation = \"{address}\"\ninsecure = true\n")).expect("a file");
+    let command = README.lines().find(|line| line.starts_with("image/build --push ")).expect("the README's command");
+    let command = command.replace("registry.example", &address);
+    let [program, arguments @ ..] = &command.split(' ').collect::<Vec<_>>()[..] else { unreachable!() };
+    let mut build = Command::new(Path::new(ROOT).join(program));
+    build.args(arguments).envs(PROFILE).env("BUILDER", buildah.join(" ")).env("CONTAINERS_REGISTRIES_CONF", insecure);
     // With chroot it needs no rights that a container in CI lacks.
-    let mut build = Command::new(Path::new(ROOT).join("image/build"));
-    build.arg("guard:test").envs(PROFILE).env("BUILDER", buildah.join(" ")).env("BUILDAH_ISOLATION", "chroot");
-    run(&mut build);
-    let target = format!("oci:{}:test", layout.display());
-    run(Command::new(buildah[0]).args(&buildah[1..]).args(["push", "--quiet", "guard:test", &target]));
+    run(build.env("BUILDAH_ISOLATION", "chroot"));
+    let image = arguments.last().expect("an image");
+    run(Command::new(crane().expect("crane")).args(["pull", "--format=oci", image]).arg(&layout));
 
     let manifest = blob(&layout, &read(&layout.join("index.json"))["manifests"][0]);
     let config = &blob(&layout, &manifest["config"])["config"];

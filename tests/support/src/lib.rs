@@ -45,7 +45,7 @@ pub fn root() -> &'static Path {
 }
 
 /// The folder where cargo builds.
-fn target_folder() -> PathBuf {
+pub fn target_folder() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 

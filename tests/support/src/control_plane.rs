@@ -122,7 +122,7 @@ impl ControlPlane {
         )?;
         let plane =
             Self { controllers: None, api_server, _etcd: etcd, kubectl: programs.kubectl.clone(), folder, port };
-        fs::write(plane.kubeconfig(), plane.contexts().to_string())?;
+        plane.write(&plane.kubeconfig(), &plane.contexts())?;
         Ok(plane)
     }
 
@@ -226,11 +226,17 @@ impl ControlPlane {
         let kubeconfig = self.folder.join(format!("{}.kubeconfig", user.replace(':', "-")));
         let mut contexts = self.contexts();
         contexts["current-context"] = json!(user);
+        self.write(&kubeconfig, &contexts)?;
+        Ok(kubeconfig)
+    }
+
+    /// Writes a kubeconfig that no other user can read: Helm warns of others.
+    fn write(&self, kubeconfig: &Path, contents: &Value) -> io::Result<()> {
         // Tests beside each other write the same file, and none may read half of it.
         let draft = tempfile::NamedTempFile::new_in(&self.folder)?;
-        fs::write(draft.path(), contexts.to_string())?;
-        draft.persist(&kubeconfig)?;
-        Ok(kubeconfig)
+        fs::write(draft.path(), contents.to_string())?;
+        draft.persist(kubeconfig)?;
+        Ok(())
     }
 
     /// The contents of a kubeconfig with that token.

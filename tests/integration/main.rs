@@ -9,6 +9,7 @@ mod exempt_users;
 mod floods;
 mod in_process;
 mod lifecycle;
+mod links;
 mod metrics;
 mod monitoring;
 mod peers;

@@ -14,6 +14,12 @@ pub(crate) enum Outcome {
     Failed,
 }
 
+/// The address of the documentation, in a program that was built with one: a release's. Else it is a folder of the project.
+const DOCS: &str = match option_env!("PYTORCHJOB_GUARD_DOCS") {
+    Some(address) => address,
+    None => "docs",
+};
+
 /// What a check finds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
@@ -23,11 +29,11 @@ pub(crate) struct Finding {
     pub(crate) check: &'static str,
     /// One sentence.
     pub(crate) message: String,
-    /// The section of the documentation about it, as a path in the project.
-    pub(crate) page: &'static str,
+    /// The section of the documentation about it.
+    pub(crate) page: String,
 }
 
-/// A check: its name, and the section about it.
+/// A check: its name, and the section about it, as a path in the project.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Check(pub(super) &'static str, pub(super) &'static str);
 
@@ -45,7 +51,8 @@ impl Check {
     }
 
     fn finding(self, outcome: Outcome, message: impl Into<String>) -> Finding {
-        Finding { outcome, check: self.0, message: message.into(), page: self.1 }
+        let page = format!("{DOCS}{}", self.1.trim_start_matches("docs"));
+        Finding { outcome, check: self.0, message: message.into(), page }
     }
 }
 

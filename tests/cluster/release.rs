@@ -170,7 +170,7 @@ impl Release {
     /// What the workflow does, with a key.
     fn publish(&self) -> String {
         let mut publish = self.script("publish");
-        publish.arg("dist").env("DOCS", DOCS);
+        publish.arg("dist").env("PYTORCHJOB_GUARD_DOCS", DOCS);
         publish.env("COSIGN_SIGNING_CONFIG", self.folder().join("signing-config.json"));
         // Relative paths are those of the project's folder, where the script runs.
         publish.env("COSIGN_KEY", self.folder().join("cosign.key"));

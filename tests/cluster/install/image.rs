@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{NAME, ROOT, empty_root, run};
+use super::{Bare, NAME, ROOT, empty_root, run};
 use support::{programs::crane, session::Session, target_folder};
 
 use crate::{cluster::Clusters, registry::Registry, tests};
@@ -27,7 +27,9 @@ tests![
 const README: &str = include_str!("../../../README.md");
 
 /// The same for the image and the empty root: what one has built the other finds built.
-const PROFILE: [(&str, &str); 2] = [("PROFILE", "dev"), ("RUSTFLAGS", "-C debuginfo=0")];
+const PROFILE: [(&str, &str); 3] =
+    [("PROFILE", "dev"), ("RUSTFLAGS", "-C debuginfo=0"), ("PYTORCHJOB_GUARD_DOCS", DOCS)];
+const DOCS: &str = "https://git.example/docs";
 
 fn the_readmes_command_installs_the_program(_: &Clusters) {
     const COMMAND: &str = "cargo install --locked --path .";
@@ -89,6 +91,12 @@ fn the_image_holds_the_program_and_its_sbom_and_nothing_else(_: &Clusters) {
     assert_eq!(listed, ["-rwxr-xr-x 0/0 pytorchjob-guard", "-rw-r--r-- 0/0 sbom.cdx.json"]);
     is_the_bill_of_materials(&contents.join("sbom.cdx.json"));
     assert!(run(Command::new(contents.join(NAME)).arg("--version")).contains(env!("CARGO_PKG_VERSION")));
+
+    let bare = Bare::boot();
+    let mut doctor = Command::new(contents.join(NAME));
+    let output = doctor.arg("doctor").arg("--kubeconfig").arg(bare.plane.kubeconfig()).output().expect("it can be run");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("the guard is not installed") && said.contains(&format!(" see {DOCS}/")), "{said}");
 }
 
 /// Every crate of the program, as Cargo.lock has it, and none that only tests it.
@@ -148,7 +156,7 @@ fn the_static_program_serves_alone_in_an_empty_root(_: &Clusters) {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--locked", "--quiet", "--profile=dev", "--message-format=json", "--target", &target]);
     let flags = format!("{} -C target-feature=+crt-static", PROFILE[1].1);
-    let told = run(cargo.current_dir(ROOT).env("RUSTFLAGS", flags));
+    let told = run(cargo.current_dir(ROOT).env("RUSTFLAGS", flags).env(PROFILE[2].0, DOCS));
     let program = told
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())

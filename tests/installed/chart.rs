@@ -1,13 +1,13 @@
 //! The chart with certificates from cert-manager, as Helm installs, upgrades and uninstalls it.
 
-use support::pages::shell;
+use support::programs::helm;
 
 use crate::{
     cert_manager::{CA, LEAF, is_issued, renew, renews_ca, renews_leaf, under_load},
-    operations::{SHIPPED, prepared},
+    operations::{CHART, SHIPPED, helm_as_admin},
     overlay::Overlay,
     renewal::bundle,
-    test_cluster::{GUARD, TestClusters},
+    test_cluster::TestClusters,
     tests,
 };
 
@@ -16,13 +16,8 @@ tests![loses_no_update_while_its_certificates_are_renewed];
 fn loses_no_update_while_its_certificates_are_renewed(clusters: &TestClusters, _: Overlay) {
     let cluster = clusters.empty();
     cluster.run_cert_manager("");
-    let (folder, prepare) = prepared(cluster, "chart");
-    let helm = |command: &str| {
-        let (success, said) = shell(&format!("helm {command} --namespace {GUARD}"), &folder, &prepare);
-        assert!(success, "helm {command}: {said}");
-    };
-    let chart = concat!("pytorchjob-guard ", env!("CARGO_MANIFEST_DIR"), "/charts/pytorchjob-guard");
-    let options = format!("{chart} --set certificates=cert-manager");
+    let helm = helm_as_admin(cluster, &helm().expect("Helm"));
+    let options = format!("{CHART} --set certificates=cert-manager");
     helm(&format!("install {options} --create-namespace"));
     cluster.await_pods(SHIPPED);
     cluster.await_guard();

@@ -14,7 +14,7 @@ use support::{
 use crate::{
     kueue,
     overlay::Overlay,
-    test_cluster::{TestCluster, TestClusters},
+    test_cluster::{GUARD, TestCluster, TestClusters},
     tests,
 };
 
@@ -39,6 +39,19 @@ pub(crate) fn prepared(cluster: &TestCluster, name: &str) -> (PathBuf, impl Fn(&
     (folder, move |command: &mut Command| {
         command.env("PATH", &path).env("KUBECONFIG", &kubeconfig).env("HOME", &home);
     })
+}
+
+/// What to install from the chart, for `helm install` and `helm upgrade`.
+pub(crate) const CHART: &str = concat!("pytorchjob-guard ", env!("CARGO_MANIFEST_DIR"), "/charts/pytorchjob-guard");
+
+/// This Helm in the guard's namespace; it must succeed.
+pub(crate) fn helm_as_admin<'c>(cluster: &'c TestCluster, helm: &Path) -> impl Fn(&str) + use<'c> {
+    let (folder, prepare) = prepared(cluster, "helm");
+    let program = helm.display().to_string();
+    move |command: &str| {
+        let (success, said) = shell(&format!("{program} {command} --namespace {GUARD}"), &folder, &prepare);
+        assert!(success, "helm {command}: {said}");
+    }
 }
 
 /// From a cluster with Kueue and nothing else to a rule that is proved, with Helm and with kubectl.

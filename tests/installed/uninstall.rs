@@ -1,12 +1,12 @@
 //! The guard is taken away as the documentation says.
 
-use support::{pages::shell, programs::helm_3};
+use support::programs::helm_3;
 
 use crate::{
     load::Load,
-    operations::{SHIPPED, prepared},
+    operations::{CHART, SHIPPED, helm_as_admin},
     overlay::Overlay,
-    test_cluster::{GUARD, TestClusters},
+    test_cluster::TestClusters,
     tests,
 };
 
@@ -25,15 +25,9 @@ fn loses_no_update_while_it_is_uninstalled(clusters: &TestClusters, overlay: Ove
 
 fn loses_no_update_while_helm_3_uninstalls_it(clusters: &TestClusters, overlay: Overlay) {
     let cluster = clusters.empty();
-    let (folder, prepare) = prepared(cluster, "helm-3");
-    let helm = |command: &str| {
-        let helm = helm_3().expect("Helm 3");
-        let (success, said) = shell(&format!("{} {command} --namespace {GUARD}", helm.display()), &folder, &prepare);
-        assert!(success, "helm {command}: {said}");
-    };
-    let chart = concat!("pytorchjob-guard ", env!("CARGO_MANIFEST_DIR"), "/charts/pytorchjob-guard");
+    let helm = helm_as_admin(cluster, &helm_3().expect("Helm 3"));
     let always_ask = overlay == Overlay::AlwaysAsk;
-    helm(&format!("install {chart} --set alwaysAsk={always_ask} --create-namespace"));
+    helm(&format!("install {CHART} --set alwaysAsk={always_ask} --create-namespace"));
     cluster.await_pods(SHIPPED);
     cluster.await_guard();
     let ledger = Load::of_allowed(cluster, |load| {

@@ -52,13 +52,9 @@ fn can_be_applied_again(overlay: Overlay) {
 /// Helm 4 applies on the server's side, and takes what is already there for its own only when told to.
 fn the_chart_can_be_installed_and_upgraded(_: &Clusters) {
     let bare = Bare::boot();
-    let kubeconfig = bare.plane.kubeconfig();
-    let helm = |verb: &str, more: &[&str]| {
-        let mut command = std::process::Command::new(helm().expect("Helm"));
-        command.args([verb, NAME]).arg(chart()).args(["--namespace", NAME]).args(more);
-        command.arg("--kubeconfig").arg(&kubeconfig).env("HOME", kubeconfig.parent().expect("a folder"));
-        run(&mut command)
-    };
+    let chart = chart().display().to_string();
+    let program = helm().expect("Helm");
+    let helm = |verb: &str, more: &[&str]| bare.helm(&program, NAME, &[&[verb, NAME, &chart], more].concat());
     let said = helm("install", &["--create-namespace"]);
     assert!(said.contains("The API server asks the guard about updates of PyTorchJobs, by the policy cci."), "{said}");
     let label = ["label", "namespace", NAME, "pod-security.kubernetes.io/enforce=restricted"];

@@ -196,7 +196,7 @@ fn the_charts_readme_lists_every_value(_: &Clusters) {
 /// Each has objects of its own, those of the cluster too.
 fn two_releases_are_installed_beside_each_other(_: &Clusters) {
     let bare = Bare::boot();
-    let kubeconfig = bare.plane.kubeconfig();
+    let (program, chart) = (helm().expect("Helm"), chart().display().to_string());
     for (name, values) in [
         (NAME, &["commonLabels.team=ml", "podLabels.tier=infra", "podAnnotations.note=x"][..]),
         (
@@ -210,10 +210,9 @@ fn two_releases_are_installed_beside_each_other(_: &Clusters) {
             ],
         ),
     ] {
-        let mut command = Command::new(helm().expect("Helm"));
-        command.args(["install", name]).arg(chart()).args(["--namespace", name, "--create-namespace"]);
-        command.args(values.iter().flat_map(|value| ["--set", value]));
-        run(command.arg("--kubeconfig").arg(&kubeconfig).env("HOME", kubeconfig.parent().expect("a folder")));
+        let values = values.iter().flat_map(|value| ["--set", value]);
+        let arguments: Vec<_> = ["install", name, &chart, "--create-namespace"].into_iter().chain(values).collect();
+        bare.helm(&program, name, &arguments);
     }
     let list = |kind: &str| run(bare.plane.kubectl(ADMIN).args(["get", kind, "-o", "name", "-A"]));
     let registrations = list("validatingwebhookconfigurations");

@@ -211,6 +211,14 @@ impl Bare {
         run(self.plane.kubectl(ADMIN).args(arguments))
     }
 
+    /// Helm as the admin, in a namespace; it must succeed.
+    fn helm(&self, program: &Path, namespace: &str, arguments: &[&str]) -> String {
+        let kubeconfig = self.plane.kubeconfig();
+        let mut command = Command::new(program);
+        command.args(arguments).args(["--namespace", namespace]).arg("--kubeconfig").arg(&kubeconfig);
+        run(command.env("HOME", kubeconfig.parent().expect("a folder")))
+    }
+
     /// Applies an overlay, and waits until the API server knows the rights it gives: it hears of them a little later.
     fn apply(&self, overlay: Overlay) {
         let folder = overlay.composed("cci");

@@ -1,6 +1,6 @@
 //! Uninstalling takes the registration away first: no update waits for a guard that is gone.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, path::Path};
 
 use serde_json::Value;
 
@@ -21,14 +21,6 @@ tests![
 
 const REGISTRATIONS: &str = "validatingwebhookconfigurations";
 
-/// A Helm with arguments of its own, as the admin of that cluster.
-fn helm_in(bare: &Bare, helm: &Path, arguments: &[&str]) -> String {
-    let kubeconfig = bare.plane.kubeconfig();
-    let mut command = Command::new(helm);
-    command.args(arguments).args(["--namespace", NAME]).arg("--kubeconfig").arg(&kubeconfig);
-    run(command.env("HOME", kubeconfig.parent().expect("a folder")))
-}
-
 fn helm_uninstall_removes_the_registration_first(_: &Clusters) {
     removes_the_registration_first(&helm().expect("Helm"));
 }
@@ -39,9 +31,10 @@ fn helm_3_uninstall_removes_the_registration_first(_: &Clusters) {
 
 fn removes_the_registration_first(helm: &Path) {
     let bare = Bare::boot();
-    helm_in(&bare, helm, &["install", NAME, &chart().display().to_string(), "--create-namespace"]);
-    helm_in(&bare, helm, &["upgrade", NAME, &chart().display().to_string(), "--set", "policy=kueue"]);
-    helm_in(&bare, helm, &["uninstall", NAME]);
+    let chart = chart().display().to_string();
+    bare.helm(helm, NAME, &["install", NAME, &chart, "--create-namespace"]);
+    bare.helm(helm, NAME, &["upgrade", NAME, &chart, "--set", "policy=kueue"]);
+    bare.helm(helm, NAME, &["uninstall", NAME]);
     let deleted = deleted(&bare);
     let rest: Vec<_> = deleted.iter().skip_while(|resource| *resource == REGISTRATIONS).collect();
     assert!(rest.len() < deleted.len() && !rest.iter().any(|resource| *resource == REGISTRATIONS), "{deleted:?}");
@@ -57,11 +50,8 @@ fn the_hook_that_does_so_asks_the_guard_all_the_same(_: &Clusters) {
     let bare = Bare::boot();
     let chart = chart().display().to_string();
     let template = |helm: &Path, more: &[&str]| {
-        objects(&helm_in(
-            &bare,
-            helm,
-            &[&["template", NAME, &chart, "--skip-tests", "--kube-version=1.30.0"], more].concat(),
-        ))
+        let arguments = ["template", NAME, &chart, "--skip-tests", "--kube-version=1.30.0"];
+        objects(&bare.helm(helm, NAME, &[&arguments, more].concat()))
     };
     let without_a_cluster = template(&helm().expect("Helm"), &[]);
     let registration = the(&without_a_cluster, "ValidatingWebhookConfiguration");
